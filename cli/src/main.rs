@@ -1,0 +1,4 @@
+//! The `klamm` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! (to be written)
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
