@@ -1,0 +1,86 @@
+//! Requests and responses, one file per API: plain structs in, bytes out, and back.
+//!
+//! Names and versions are Kafka's, from the oldest version that a 2.1 broker still answers to the
+//! newest of 4.3. A field says by `#[field(versions = ..)]` where it exists; encoding a version
+//! that lacks it fails if the field holds something and is not `ignorable`, decoding leaves it at
+//! Kafka's default, which `Default` gives too. Tagged fields that nobody knows are skipped
+//! (KIP-482). Record batches stay [`bytes::Bytes`]; [`crate::records`] opens them.
+//!
+//! To add an API: write its file, name it in [`for_each_request!`](crate::for_each_request), and
+//! every test, fuzz target and table here takes it up.
+
+use crate::api::{ApiKey, Request, VersionRange};
+
+pub mod api_versions;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_groups;
+pub mod describe_topic_partitions;
+pub mod fetch;
+pub mod find_coordinator;
+pub mod heartbeat;
+pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
+pub mod list_offsets;
+pub mod metadata;
+pub mod offset_commit;
+pub mod offset_fetch;
+pub mod produce;
+pub mod sync_group;
+
+/// Hands the list of all request types to the macro named: `then! { path, path, .. }`.
+///
+/// The list is ordered by API key. Brokers, tests and fuzz targets make their tables of it, so that
+/// none of them can forget an API.
+///
+/// ```
+/// macro_rules! count {
+///     ($($request:path),* $(,)?) => { [$(stringify!($request)),*].len() };
+/// }
+/// assert_eq!(klamm_protocol::for_each_request!(count), klamm_protocol::messages::REQUESTS.len());
+/// ```
+#[macro_export]
+macro_rules! for_each_request {
+    ($then:ident) => {
+        $then! {
+            $crate::messages::produce::ProduceRequest,
+            $crate::messages::fetch::FetchRequest,
+            $crate::messages::list_offsets::ListOffsetsRequest,
+            $crate::messages::metadata::MetadataRequest,
+            $crate::messages::offset_commit::OffsetCommitRequest,
+            $crate::messages::offset_fetch::OffsetFetchRequest,
+            $crate::messages::find_coordinator::FindCoordinatorRequest,
+            $crate::messages::join_group::JoinGroupRequest,
+            $crate::messages::heartbeat::HeartbeatRequest,
+            $crate::messages::leave_group::LeaveGroupRequest,
+            $crate::messages::sync_group::SyncGroupRequest,
+            $crate::messages::describe_groups::DescribeGroupsRequest,
+            $crate::messages::list_groups::ListGroupsRequest,
+            $crate::messages::api_versions::ApiVersionsRequest,
+            $crate::messages::create_topics::CreateTopicsRequest,
+            $crate::messages::delete_topics::DeleteTopicsRequest,
+            $crate::messages::init_producer_id::InitProducerIdRequest,
+            $crate::messages::describe_configs::DescribeConfigsRequest,
+            $crate::messages::create_partitions::CreatePartitionsRequest,
+            $crate::messages::describe_cluster::DescribeClusterRequest,
+            $crate::messages::describe_topic_partitions::DescribeTopicPartitionsRequest,
+        }
+    };
+}
+
+macro_rules! table {
+    ($($request:path),* $(,)?) => {
+        &[$((<$request as Request>::KEY, <$request as Request>::VERSIONS)),*]
+    };
+}
+
+/// Every request of this module with the versions it can encode and decode, ordered by key.
+///
+/// A broker need not serve them all: message sets older than record batches (Produce below 3, Fetch
+/// below 4) travel through these structs, but few would write them today.
+pub const REQUESTS: &[(ApiKey, VersionRange)] = crate::for_each_request!(table);
