@@ -1,3 +1,23 @@
-//! (to be written)
+//! Kafka's wire protocol without I/O: bytes to messages and back, record batches, and the pure machines that decide what to
+//! do next. No socket, no task, no clock and no randomness: whoever drives this passes bytes, time and nonces in.
+//!
+//! From the bottom to the top; a module names only those above it in this list:
+//!
+//! 1. [`error`], [`wire`]: bytes to primitives, every count bounded.
+//! 2. [`code`], [`api`]: broker error codes; which requests there are.
+//! 3. [`frame`], [`header`]: a stream to frames, frames to headers.
+
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+// The derive writes absolute paths, which must also be right inside this crate.
+extern crate self as klamm_protocol;
+
+pub mod api;
+pub mod code;
+pub mod error;
+pub mod frame;
+pub mod header;
+pub mod wire;
+pub mod messages;
