@@ -1,0 +1,31 @@
+//! Record sets to records and back: what fetch responses and produce requests carry for a partition.
+//!
+//! Reading, in order: [`Batches`] walks a record set without touching a record; [`RawBatch::open`] checks one batch's checksum
+//! and inflates it, once; [`Batch::records`] walks its records in place. Writing: [`BatchBuilder`] takes records as borrowed
+//! parts and seals them into a [`SealedBatch`]. Format 2 both ways (KIP-98), formats 0 and 1 read only.
+//!
+//! No number from the wire is believed: nothing is reserved for counts or sizes that a header claims, compressed records are
+//! inflated up to the caller's bound, and every broken batch is an error, never a panic.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod aborted;
+mod batch;
+mod build;
+pub mod compress;
+pub mod control;
+mod header;
+mod legacy;
+mod record;
+mod varint;
+
+pub use aborted::AbortedFilter;
+pub use batch::{Batch, Batches, RawBatch};
+pub use build::{
+    BatchBuilder, BatchOptions, HeaderParts, HeaderSlice, ProducerStamp, PushError, Pushed,
+    RecordParts, SealedBatch,
+};
+pub use compress::{Compression, Deflater, Inflater};
+pub use control::ControlType;
+pub use header::{BatchHeader, TimestampType};
+pub use record::{HeaderRef, Headers, RecordRef, Records};
