@@ -1,12 +1,14 @@
-//! Which requests there are. Kafka numbers its APIs and versions each of them by itself; a client and a broker agree on a
-//! version per API (`ApiVersions`, KIP-35), and everything about a message's bytes follows from (key, version).
+//! Which requests there are. Kafka numbers its APIs and versions each of them by itself; a client
+//! and a broker agree on a version per API (`ApiVersions`, KIP-35), and everything about a
+//! message's bytes follows from (key, version).
 
 use std::fmt;
 
 use crate::error::{DecodeError, EncodeError};
 use crate::wire::{Reader, Writer};
 
-/// Something with fields and versions: a request, a response, or a struct inside one. Derived, never written by hand.
+/// Something with fields and versions: a request, a response, or a struct inside one. Derived,
+/// never written by hand.
 pub trait Message: Sized {
     /// Writes the message as `version` lays it out.
     ///
@@ -15,8 +17,8 @@ pub trait Message: Sized {
     /// If `version` does not exist or cannot carry what the message holds.
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError>;
 
-    /// Reads the message as `version` lays it out. Fields that `version` lacks get Kafka's default. Bytes after the
-    /// message stay in the reader.
+    /// Reads the message as `version` lays it out. Fields that `version` lacks get Kafka's default.
+    /// Bytes after the message stay in the reader.
     ///
     /// # Errors
     ///
@@ -32,7 +34,8 @@ pub trait Request: Message {
     const KEY: ApiKey;
     /// The versions that we know.
     const VERSIONS: VersionRange;
-    /// The first version with compact lengths and tagged fields (KIP-482); `i16::MAX` if there is none.
+    /// The first version with compact lengths and tagged fields (KIP-482); `i16::MAX` if there is
+    /// none.
     const FLEXIBLE_FROM: i16;
 }
 
@@ -56,7 +59,8 @@ impl VersionRange {
         self.min <= version && version <= self.max
     }
 
-    /// The versions that both ranges have; `None` if there is none. Its `max` is what two peers speak.
+    /// The versions that both ranges have; `None` if there is none. Its `max` is what two peers
+    /// speak.
     pub fn intersect(&self, other: Self) -> Option<Self> {
         let both = Self::new(self.min.max(other.min), self.max.min(other.max));
         (both.min <= both.max).then_some(both)
@@ -77,7 +81,8 @@ macro_rules! api_keys {
         #[non_exhaustive]
         pub enum ApiKey {
             $($(#[$doc])* $name,)*
-            /// One that is newer than this table. [`ApiKey::from_code`] gives it for numbers without a name only.
+            /// One that is newer than this table. [`ApiKey::from_code`] gives it for numbers
+            /// without a name only.
             Unknown(i16),
         }
 
@@ -109,8 +114,8 @@ macro_rules! api_keys {
                 }
             }
 
-            /// The first version with compact lengths and tagged fields (KIP-482); `i16::MAX` if there is none or the API
-            /// is unknown.
+            /// The first version with compact lengths and tagged fields (KIP-482); `i16::MAX` if
+            /// there is none or the API is unknown.
             pub const fn flexible_from(self) -> i16 {
                 match self {
                     $(Self::$name => $flexible,)*

@@ -1,5 +1,6 @@
-//! Every error code a broker may answer with, in one table: its name, what it means, what to do about it, whether asking
-//! again may help, and whether what we know of the cluster is stale. In comes a number from the wire, out comes advice.
+//! Every error code a broker may answer with, in one table: its name, what it means, what to do
+//! about it, whether asking again may help, and whether what we know of the cluster is stale. In
+//! comes a number from the wire, out comes advice.
 //!
 //! Names, numbers and flags are those of Kafka 4.3; the words are ours.
 
@@ -38,7 +39,8 @@ impl ErrorCode {
         !matches!(self.entry().kind, Kind::Fatal)
     }
 
-    /// Whether leaders or topics have changed since the metadata was read: refresh it before asking again.
+    /// Whether leaders or topics have changed since the metadata was read: refresh it before asking
+    /// again.
     pub const fn is_stale_metadata(self) -> bool {
         matches!(self.entry().kind, Kind::Stale)
     }
@@ -124,408 +126,408 @@ macro_rules! codes {
 
 codes! {
     -1 UNKNOWN_SERVER_ERROR Fatal,
-        "UNKNOWN_SERVER_ERROR.",
-        "";
+        "The broker failed in a way that it has no code for.",
+        "Look into the broker's log at this time; report it to whoever runs the cluster if it lasts.";
     0 NONE Fatal,
-        "NONE.",
-        "";
+        "No error.",
+        "Nothing to do.";
     1 OFFSET_OUT_OF_RANGE Fatal,
-        "OFFSET_OUT_OF_RANGE.",
-        "";
+        "The offset lies before the log's start or beyond its end.",
+        "Choose where to go on, earliest or latest; records may have been deleted by retention.";
     2 CORRUPT_MESSAGE Retry,
-        "CORRUPT_MESSAGE.",
-        "";
+        "The records fail their checksum, are too large, or lack the key that a compacted topic needs.",
+        "Retry; if it lasts, check keys on compacted topics, and the broker's disks.";
     3 UNKNOWN_TOPIC_OR_PARTITION Stale,
-        "UNKNOWN_TOPIC_OR_PARTITION.",
-        "";
+        "The broker does not host this topic or partition.",
+        "Check the topic's name and the right to describe it; a topic made a moment ago needs a moment.";
     4 INVALID_FETCH_SIZE Fatal,
-        "INVALID_FETCH_SIZE.",
-        "";
+        "The size to fetch is not valid.",
+        "Set the fetch sizes to more than zero.";
     5 LEADER_NOT_AVAILABLE Stale,
-        "LEADER_NOT_AVAILABLE.",
-        "";
+        "The partition has no leader at the moment; an election is going on.",
+        "Retry; if it lasts, look for brokers that are down.";
     6 NOT_LEADER_OR_FOLLOWER Stale,
-        "NOT_LEADER_OR_FOLLOWER.",
-        "";
+        "The broker does not lead this partition any more, or holds no replica of it.",
+        "Refresh the metadata and ask the new leader.";
     7 REQUEST_TIMED_OUT Retry,
-        "REQUEST_TIMED_OUT.",
-        "";
+        "The broker did not finish within the time given.",
+        "Retry, or raise the request timeout; a write may have happened all the same.";
     8 BROKER_NOT_AVAILABLE Fatal,
-        "BROKER_NOT_AVAILABLE.",
-        "";
+        "The broker is not available.",
+        "Wait for the broker to come back.";
     9 REPLICA_NOT_AVAILABLE Stale,
-        "REPLICA_NOT_AVAILABLE.",
-        "";
+        "This replica is not available.",
+        "Retry, or read from the leader.";
     10 MESSAGE_TOO_LARGE Fatal,
-        "MESSAGE_TOO_LARGE.",
-        "";
+        "A record batch is larger than the broker or the topic accepts.",
+        "Send smaller records or batches, or raise max.message.bytes of the topic.";
     11 STALE_CONTROLLER_EPOCH Fatal,
-        "STALE_CONTROLLER_EPOCH.",
-        "";
+        "The controller has moved to another broker.",
+        "Ask the new controller.";
     12 OFFSET_METADATA_TOO_LARGE Fatal,
-        "OFFSET_METADATA_TOO_LARGE.",
-        "";
+        "The metadata beside a committed offset is too long.",
+        "Shorten it, or raise offset.metadata.max.bytes of the brokers.";
     13 NETWORK_EXCEPTION Stale,
-        "NETWORK_EXCEPTION.",
-        "";
+        "The connection ended before the response came.",
+        "Retry; a write may have happened all the same.";
     14 COORDINATOR_LOAD_IN_PROGRESS Retry,
-        "COORDINATOR_LOAD_IN_PROGRESS.",
-        "";
+        "The coordinator is still loading its state.",
+        "Retry after a moment.";
     15 COORDINATOR_NOT_AVAILABLE Retry,
-        "COORDINATOR_NOT_AVAILABLE.",
-        "";
+        "There is no coordinator for this group or transaction yet.",
+        "Find the coordinator again and retry; if it lasts, check the brokers' internal topics.";
     16 NOT_COORDINATOR Retry,
-        "NOT_COORDINATOR.",
-        "";
+        "This broker does not coordinate the group or transaction.",
+        "Find the coordinator again and ask it.";
     17 INVALID_TOPIC_EXCEPTION Fatal,
-        "INVALID_TOPIC_EXCEPTION.",
-        "";
+        "The topic's name is not valid, or the topic is an internal one that may not be touched so.",
+        "Use a name of letters, digits, dot, underscore and hyphen, of at most 249 characters.";
     18 RECORD_LIST_TOO_LARGE Fatal,
-        "RECORD_LIST_TOO_LARGE.",
-        "";
+        "The batch is larger than a segment of the log.",
+        "Send smaller batches, or raise segment.bytes of the topic.";
     19 NOT_ENOUGH_REPLICAS Retry,
-        "NOT_ENOUGH_REPLICAS.",
-        "";
+        "Fewer replicas are in sync than the topic demands; nothing was written.",
+        "Retry; if it lasts, bring back brokers or lower min.insync.replicas.";
     20 NOT_ENOUGH_REPLICAS_AFTER_APPEND Retry,
-        "NOT_ENOUGH_REPLICAS_AFTER_APPEND.",
-        "";
+        "The records were written, but to fewer replicas than the topic demands.",
+        "Retry with an idempotent producer, or the records may be there twice.";
     21 INVALID_REQUIRED_ACKS Fatal,
-        "INVALID_REQUIRED_ACKS.",
-        "";
+        "The number of acknowledgements asked for is not -1, 0 or 1.",
+        "Set acks to all, 0 or 1.";
     22 ILLEGAL_GENERATION Fatal,
-        "ILLEGAL_GENERATION.",
-        "";
+        "The member belongs to an older generation of its group.",
+        "Rejoin the group; do not commit what belongs to the old generation.";
     23 INCONSISTENT_GROUP_PROTOCOL Fatal,
-        "INCONSISTENT_GROUP_PROTOCOL.",
-        "";
+        "The member's protocols do not go with those of the group.",
+        "Give all members of the group the same protocol type and one assignor in common.";
     24 INVALID_GROUP_ID Fatal,
-        "INVALID_GROUP_ID.",
-        "";
+        "The group's name is not valid.",
+        "Set a group id that is not empty.";
     25 UNKNOWN_MEMBER_ID Fatal,
-        "UNKNOWN_MEMBER_ID.",
-        "";
+        "The coordinator does not know this member.",
+        "Rejoin the group as a new member.";
     26 INVALID_SESSION_TIMEOUT Fatal,
-        "INVALID_SESSION_TIMEOUT.",
-        "";
+        "The session timeout is outside what the brokers allow.",
+        "Choose one between group.min.session.timeout.ms and group.max.session.timeout.ms.";
     27 REBALANCE_IN_PROGRESS Fatal,
-        "REBALANCE_IN_PROGRESS.",
-        "";
+        "The group is rebalancing.",
+        "Rejoin the group.";
     28 INVALID_COMMIT_OFFSET_SIZE Fatal,
-        "INVALID_COMMIT_OFFSET_SIZE.",
-        "";
+        "The offset commit is too large.",
+        "Commit fewer partitions at once, or shorter metadata.";
     29 TOPIC_AUTHORIZATION_FAILED Fatal,
-        "TOPIC_AUTHORIZATION_FAILED.",
-        "";
+        "The user has no right to do this with the topic.",
+        "Grant the user the right on the topic (kafka-acls.sh), or use another user.";
     30 GROUP_AUTHORIZATION_FAILED Fatal,
-        "GROUP_AUTHORIZATION_FAILED.",
-        "";
+        "The user has no right to do this with the group.",
+        "Grant the user the right on the group, or choose a group id that is allowed.";
     31 CLUSTER_AUTHORIZATION_FAILED Fatal,
-        "CLUSTER_AUTHORIZATION_FAILED.",
-        "";
+        "The user has no right to do this with the cluster.",
+        "Grant the user the right on the cluster.";
     32 INVALID_TIMESTAMP Fatal,
-        "INVALID_TIMESTAMP.",
-        "";
+        "A record's timestamp is out of the range that the topic accepts.",
+        "Check the timestamps against message.timestamp.before.max.ms and message.timestamp.after.max.ms.";
     33 UNSUPPORTED_SASL_MECHANISM Fatal,
-        "UNSUPPORTED_SASL_MECHANISM.",
-        "";
+        "The broker does not offer this SASL mechanism.",
+        "Choose one of sasl.enabled.mechanisms of that listener.";
     34 ILLEGAL_SASL_STATE Fatal,
-        "ILLEGAL_SASL_STATE.",
-        "";
+        "The request does not fit the state of the SASL exchange.",
+        "Check that security.protocol is that of the listener.";
     35 UNSUPPORTED_VERSION Fatal,
-        "UNSUPPORTED_VERSION.",
-        "";
+        "The broker does not speak this version of the API.",
+        "Use a feature that this broker has, or a newer broker.";
     36 TOPIC_ALREADY_EXISTS Fatal,
-        "TOPIC_ALREADY_EXISTS.",
-        "";
+        "A topic of this name exists.",
+        "Choose another name, or go on with the topic that is there.";
     37 INVALID_PARTITIONS Fatal,
-        "INVALID_PARTITIONS.",
-        "";
+        "The number of partitions is not valid.",
+        "Ask for at least one partition, and never for fewer than there are.";
     38 INVALID_REPLICATION_FACTOR Fatal,
-        "INVALID_REPLICATION_FACTOR.",
-        "";
+        "The replication factor is below one, or there are fewer brokers than replicas.",
+        "Choose a replication factor between one and the number of living brokers.";
     39 INVALID_REPLICA_ASSIGNMENT Fatal,
-        "INVALID_REPLICA_ASSIGNMENT.",
-        "";
+        "The assignment of replicas to brokers is not valid.",
+        "List each partition once, with the same number of existing brokers for all.";
     40 INVALID_CONFIG Fatal,
-        "INVALID_CONFIG.",
-        "";
+        "A configuration value is not valid.",
+        "Correct the value; the broker's message says which.";
     41 NOT_CONTROLLER Retry,
-        "NOT_CONTROLLER.",
-        "";
+        "The broker is not the controller.",
+        "Refresh the metadata and ask the controller.";
     42 INVALID_REQUEST Fatal,
-        "INVALID_REQUEST.",
-        "";
+        "The broker does not understand the request, or its fields contradict one another.",
+        "Look into the broker's log for the reason; client and broker may be of versions that do not go together.";
     43 UNSUPPORTED_FOR_MESSAGE_FORMAT Fatal,
-        "UNSUPPORTED_FOR_MESSAGE_FORMAT.",
-        "";
+        "The topic's message format is too old for this request.",
+        "Let the broker convert the topic to message format 2.";
     44 POLICY_VIOLATION Fatal,
-        "POLICY_VIOLATION.",
-        "";
+        "The request offends against a policy of the cluster.",
+        "Read the policy's message, or ask whoever runs the cluster.";
     45 OUT_OF_ORDER_SEQUENCE_NUMBER Fatal,
-        "OUT_OF_ORDER_SEQUENCE_NUMBER.",
-        "";
+        "A batch's sequence number does not follow on the one before.",
+        "Treat the records as possibly lost; start over with a new producer id or transaction.";
     46 DUPLICATE_SEQUENCE_NUMBER Fatal,
-        "DUPLICATE_SEQUENCE_NUMBER.",
-        "";
+        "The broker has this batch already.",
+        "Nothing is lost; take it as written.";
     47 INVALID_PRODUCER_EPOCH Fatal,
-        "INVALID_PRODUCER_EPOCH.",
-        "";
+        "The producer's epoch is old.",
+        "Begin again with a new epoch; in a transaction, abort first.";
     48 INVALID_TXN_STATE Fatal,
-        "INVALID_TXN_STATE.",
-        "";
+        "The transaction is in a state that does not allow this.",
+        "Abort the transaction and begin another.";
     49 INVALID_PRODUCER_ID_MAPPING Fatal,
-        "INVALID_PRODUCER_ID_MAPPING.",
-        "";
+        "The producer id does not belong to this transactional id any more.",
+        "Initialise the producer again; the transactional id may have expired.";
     50 INVALID_TRANSACTION_TIMEOUT Fatal,
-        "INVALID_TRANSACTION_TIMEOUT.",
-        "";
+        "The transaction timeout is larger than the brokers allow.",
+        "Lower transaction.timeout.ms to at most transaction.max.timeout.ms of the brokers.";
     51 CONCURRENT_TRANSACTIONS Retry,
-        "CONCURRENT_TRANSACTIONS.",
-        "";
+        "Another operation on the same transaction is still going on.",
+        "Retry after a moment.";
     52 TRANSACTION_COORDINATOR_FENCED Fatal,
-        "TRANSACTION_COORDINATOR_FENCED.",
-        "";
+        "The transaction's coordinator is not the current one any more.",
+        "Nothing to do: brokers deal with it among themselves.";
     53 TRANSACTIONAL_ID_AUTHORIZATION_FAILED Fatal,
-        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED.",
-        "";
+        "The user has no right on the transactional id.",
+        "Grant the user Write and Describe on the transactional id.";
     54 SECURITY_DISABLED Fatal,
-        "SECURITY_DISABLED.",
-        "";
+        "The cluster runs without this security feature.",
+        "Switch the feature on at the brokers, or do without it.";
     55 OPERATION_NOT_ATTEMPTED Fatal,
-        "OPERATION_NOT_ATTEMPTED.",
-        "";
+        "The broker did not try, since another part of the same request failed.",
+        "Mend the part that failed, and ask again.";
     56 KAFKA_STORAGE_ERROR Stale,
-        "KAFKA_STORAGE_ERROR.",
-        "";
+        "The broker could not read or write its disk.",
+        "Retry; the partition moves to another broker. Have the disk checked.";
     57 LOG_DIR_NOT_FOUND Fatal,
-        "LOG_DIR_NOT_FOUND.",
-        "";
+        "The broker has no such log directory.",
+        "Choose one of log.dirs of that broker.";
     58 SASL_AUTHENTICATION_FAILED Fatal,
-        "SASL_AUTHENTICATION_FAILED.",
-        "";
+        "The credentials were refused.",
+        "Check mechanism, user and password or token; retrying does not help.";
     59 UNKNOWN_PRODUCER_ID Fatal,
-        "UNKNOWN_PRODUCER_ID.",
-        "";
+        "The broker has forgotten this producer, for instance since all its records were deleted.",
+        "Start over with a new producer id.";
     60 REASSIGNMENT_IN_PROGRESS Fatal,
-        "REASSIGNMENT_IN_PROGRESS.",
-        "";
+        "The partition's replicas are being moved.",
+        "Wait for the move to end.";
     61 DELEGATION_TOKEN_AUTH_DISABLED Fatal,
-        "DELEGATION_TOKEN_AUTH_DISABLED.",
-        "";
+        "Delegation tokens are switched off.",
+        "Set delegation.token.secret.key at the brokers.";
     62 DELEGATION_TOKEN_NOT_FOUND Fatal,
-        "DELEGATION_TOKEN_NOT_FOUND.",
-        "";
+        "There is no such delegation token.",
+        "Create a new token.";
     63 DELEGATION_TOKEN_OWNER_MISMATCH Fatal,
-        "DELEGATION_TOKEN_OWNER_MISMATCH.",
-        "";
+        "The user neither owns the delegation token nor may renew it.",
+        "Use the owner, or a renewer named in the token.";
     64 DELEGATION_TOKEN_REQUEST_NOT_ALLOWED Fatal,
-        "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED.",
-        "";
+        "Delegation tokens may not be asked for over this kind of connection.",
+        "Connect by TLS with a client certificate or by SASL, not by a token.";
     65 DELEGATION_TOKEN_AUTHORIZATION_FAILED Fatal,
-        "DELEGATION_TOKEN_AUTHORIZATION_FAILED.",
-        "";
+        "The user has no right to this delegation token.",
+        "Grant the user Describe on the token.";
     66 DELEGATION_TOKEN_EXPIRED Fatal,
-        "DELEGATION_TOKEN_EXPIRED.",
-        "";
+        "The delegation token has expired.",
+        "Create a new token, and renew it in time.";
     67 INVALID_PRINCIPAL_TYPE Fatal,
-        "INVALID_PRINCIPAL_TYPE.",
-        "";
+        "The kind of principal is not supported.",
+        "Use principals of the kind User.";
     68 NON_EMPTY_GROUP Fatal,
-        "NON_EMPTY_GROUP.",
-        "";
+        "The group still has members.",
+        "Stop the group's members first.";
     69 GROUP_ID_NOT_FOUND Fatal,
-        "GROUP_ID_NOT_FOUND.",
-        "";
+        "There is no such group.",
+        "Check the group id.";
     70 FETCH_SESSION_ID_NOT_FOUND Retry,
-        "FETCH_SESSION_ID_NOT_FOUND.",
-        "";
+        "The broker does not know this fetch session; it may have been pushed out by others.",
+        "Begin a new fetch session.";
     71 INVALID_FETCH_SESSION_EPOCH Retry,
-        "INVALID_FETCH_SESSION_EPOCH.",
-        "";
+        "The fetch session's epoch is not the one that the broker expects.",
+        "Begin a new fetch session.";
     72 LISTENER_NOT_FOUND Stale,
-        "LISTENER_NOT_FOUND.",
-        "";
+        "The leader has no listener of the kind that was asked.",
+        "Retry; if it lasts, give all brokers the same listeners.";
     73 TOPIC_DELETION_DISABLED Fatal,
-        "TOPIC_DELETION_DISABLED.",
-        "";
+        "Deleting topics is switched off.",
+        "Set delete.topic.enable at the brokers.";
     74 FENCED_LEADER_EPOCH Stale,
-        "FENCED_LEADER_EPOCH.",
-        "";
+        "The client knows an older leader epoch than the broker.",
+        "Refresh the metadata and ask again.";
     75 UNKNOWN_LEADER_EPOCH Retry,
-        "UNKNOWN_LEADER_EPOCH.",
-        "";
+        "The client knows a newer leader epoch than the broker.",
+        "Retry; the broker is behind.";
     76 UNSUPPORTED_COMPRESSION_TYPE Fatal,
-        "UNSUPPORTED_COMPRESSION_TYPE.",
-        "";
+        "The broker, or the version of the request, cannot carry this compression.",
+        "Choose another compression.type, or use a newer client.";
     77 STALE_BROKER_EPOCH Fatal,
-        "STALE_BROKER_EPOCH.",
-        "";
+        "The broker's epoch has changed.",
+        "Nothing to do: the broker registers again.";
     78 OFFSET_NOT_AVAILABLE Retry,
-        "OFFSET_NOT_AVAILABLE.",
-        "";
+        "A new leader does not know its high watermark yet.",
+        "Retry after a moment.";
     79 MEMBER_ID_REQUIRED Fatal,
-        "MEMBER_ID_REQUIRED.",
-        "";
+        "The coordinator wants the member to come back with the id that it has just given out.",
+        "Rejoin with that member id.";
     80 PREFERRED_LEADER_NOT_AVAILABLE Stale,
-        "PREFERRED_LEADER_NOT_AVAILABLE.",
-        "";
+        "The preferred leader is not available.",
+        "Bring back the broker that is the preferred leader.";
     81 GROUP_MAX_SIZE_REACHED Fatal,
-        "GROUP_MAX_SIZE_REACHED.",
-        "";
+        "The group has as many members as the brokers allow.",
+        "Use fewer members, or raise the brokers' limit.";
     82 FENCED_INSTANCE_ID Fatal,
-        "FENCED_INSTANCE_ID.",
-        "";
+        "Another member with the same group.instance.id has taken over.",
+        "Give each member its own group.instance.id.";
     83 ELIGIBLE_LEADERS_NOT_AVAILABLE Stale,
-        "ELIGIBLE_LEADERS_NOT_AVAILABLE.",
-        "";
+        "No replica may become leader.",
+        "Bring back a broker with an in-sync replica.";
     84 ELECTION_NOT_NEEDED Stale,
-        "ELECTION_NOT_NEEDED.",
-        "";
+        "The partition has the leader that was asked for.",
+        "Nothing to do.";
     85 NO_REASSIGNMENT_IN_PROGRESS Fatal,
-        "NO_REASSIGNMENT_IN_PROGRESS.",
-        "";
+        "The partition's replicas are not being moved.",
+        "Nothing to cancel.";
     86 GROUP_SUBSCRIBED_TO_TOPIC Fatal,
-        "GROUP_SUBSCRIBED_TO_TOPIC.",
-        "";
+        "The group is subscribed to this topic.",
+        "Stop the members that are subscribed, then delete the offsets.";
     87 INVALID_RECORD Fatal,
-        "INVALID_RECORD.",
-        "";
+        "The broker refuses a record, for instance since a compacted topic wants a key.",
+        "Mend the record that the response names.";
     88 UNSTABLE_OFFSET_COMMIT Retry,
-        "UNSTABLE_OFFSET_COMMIT.",
-        "";
+        "Offsets of a transaction that is still open stand in the way.",
+        "Retry until the transaction has ended.";
     89 THROTTLING_QUOTA_EXCEEDED Retry,
-        "THROTTLING_QUOTA_EXCEEDED.",
-        "";
+        "A quota is exceeded.",
+        "Retry after the throttle time that came with the answer.";
     90 PRODUCER_FENCED Fatal,
-        "PRODUCER_FENCED.",
-        "";
+        "A newer producer has the same transactional id.",
+        "Stop this producer; give each one its own transactional id if both should live.";
     91 RESOURCE_NOT_FOUND Fatal,
-        "RESOURCE_NOT_FOUND.",
-        "";
+        "There is no such resource.",
+        "Check the resource's name.";
     92 DUPLICATE_RESOURCE Fatal,
-        "DUPLICATE_RESOURCE.",
-        "";
+        "The request names the same resource twice.",
+        "Name each resource once.";
     93 UNACCEPTABLE_CREDENTIAL Fatal,
-        "UNACCEPTABLE_CREDENTIAL.",
-        "";
+        "The new credential does not meet the demands.",
+        "Choose a stronger one, with iterations inside the allowed range.";
     94 INCONSISTENT_VOTER_SET Fatal,
-        "INCONSISTENT_VOTER_SET.",
-        "";
+        "Sender or recipient is not one of the expected voters.",
+        "Check controller.quorum.voters on all controllers.";
     95 INVALID_UPDATE_VERSION Fatal,
-        "INVALID_UPDATE_VERSION.",
-        "";
+        "The feature level to set is not valid.",
+        "Choose a level that all brokers support.";
     96 FEATURE_UPDATE_FAILED Fatal,
-        "FEATURE_UPDATE_FAILED.",
-        "";
+        "Feature levels could not be set.",
+        "Look into the controller's log for the reason.";
     97 PRINCIPAL_DESERIALIZATION_FAILURE Fatal,
-        "PRINCIPAL_DESERIALIZATION_FAILURE.",
-        "";
+        "A forwarded request's principal could not be read.",
+        "Make sure that all brokers have the same principal builder.";
     98 SNAPSHOT_NOT_FOUND Fatal,
-        "SNAPSHOT_NOT_FOUND.",
-        "";
+        "There is no such snapshot.",
+        "Nothing to do: the replica asks for a newer one.";
     99 POSITION_OUT_OF_RANGE Fatal,
-        "POSITION_OUT_OF_RANGE.",
-        "";
+        "The position is outside the snapshot.",
+        "Nothing to do: the replica begins again.";
     100 UNKNOWN_TOPIC_ID Stale,
-        "UNKNOWN_TOPIC_ID.",
-        "";
+        "The broker does not host a topic with this id; it may have been deleted and made anew.",
+        "Refresh the metadata; a topic made anew has a new id, and its offsets begin again.";
     101 DUPLICATE_BROKER_REGISTRATION Fatal,
-        "DUPLICATE_BROKER_REGISTRATION.",
-        "";
+        "Another broker has this id.",
+        "Give each broker its own node.id.";
     102 BROKER_ID_NOT_REGISTERED Fatal,
-        "BROKER_ID_NOT_REGISTERED.",
-        "";
+        "No broker of this id is registered.",
+        "Check the broker's id.";
     103 INCONSISTENT_TOPIC_ID Stale,
-        "INCONSISTENT_TOPIC_ID.",
-        "";
+        "The log belongs to a topic with another id.",
+        "Refresh the metadata; the topic was deleted and made anew.";
     104 INCONSISTENT_CLUSTER_ID Fatal,
-        "INCONSISTENT_CLUSTER_ID.",
-        "";
+        "The cluster is another one.",
+        "Check the bootstrap servers; they lead to a different cluster.";
     105 TRANSACTIONAL_ID_NOT_FOUND Fatal,
-        "TRANSACTIONAL_ID_NOT_FOUND.",
-        "";
+        "There is no such transactional id.",
+        "Check the transactional id; it may have expired.";
     106 FETCH_SESSION_TOPIC_ID_ERROR Retry,
-        "FETCH_SESSION_TOPIC_ID_ERROR.",
-        "";
+        "The fetch session mixes topics with and without ids.",
+        "Begin a new fetch session.";
     107 INELIGIBLE_REPLICA Fatal,
-        "INELIGIBLE_REPLICA.",
-        "";
+        "A replica may not be in sync.",
+        "Nothing to do: the leader tries again.";
     108 NEW_LEADER_ELECTED Fatal,
-        "NEW_LEADER_ELECTED.",
-        "";
+        "The change was made, and the leader has moved.",
+        "Refresh the metadata.";
     109 OFFSET_MOVED_TO_TIERED_STORAGE Fatal,
-        "OFFSET_MOVED_TO_TIERED_STORAGE.",
-        "";
+        "The offset has moved to tiered storage.",
+        "Nothing to do: the follower reads on from there.";
     110 FENCED_MEMBER_EPOCH Fatal,
-        "FENCED_MEMBER_EPOCH.",
-        "";
+        "The coordinator has fenced the member's epoch.",
+        "Give up all partitions, then rejoin with epoch 0.";
     111 UNRELEASED_INSTANCE_ID Fatal,
-        "UNRELEASED_INSTANCE_ID.",
-        "";
+        "Another member still holds this instance id.",
+        "Wait until that member has left.";
     112 UNSUPPORTED_ASSIGNOR Fatal,
-        "UNSUPPORTED_ASSIGNOR.",
-        "";
+        "The group does not support the assignor.",
+        "Choose one of group.consumer.assignors of the brokers.";
     113 STALE_MEMBER_EPOCH Fatal,
-        "STALE_MEMBER_EPOCH.",
-        "";
+        "The member's epoch is behind.",
+        "Retry with the epoch that the next heartbeat brings.";
     114 MISMATCHED_ENDPOINT_TYPE Fatal,
-        "MISMATCHED_ENDPOINT_TYPE.",
-        "";
+        "The request came to a broker where a controller was meant, or the other way round.",
+        "Use bootstrap.servers for brokers, bootstrap.controllers for controllers.";
     115 UNSUPPORTED_ENDPOINT_TYPE Fatal,
-        "UNSUPPORTED_ENDPOINT_TYPE.",
-        "";
+        "This kind of endpoint is not supported yet.",
+        "Ask a broker.";
     116 UNKNOWN_CONTROLLER_ID Fatal,
-        "UNKNOWN_CONTROLLER_ID.",
-        "";
+        "The controller's id is not known.",
+        "Check the controller's id.";
     117 UNKNOWN_SUBSCRIPTION_ID Fatal,
-        "UNKNOWN_SUBSCRIPTION_ID.",
-        "";
+        "The telemetry subscription is not known any more.",
+        "Fetch the subscription again.";
     118 TELEMETRY_TOO_LARGE Fatal,
-        "TELEMETRY_TOO_LARGE.",
-        "";
+        "The telemetry is larger than the broker accepts.",
+        "Push fewer metrics.";
     119 INVALID_REGISTRATION Fatal,
-        "INVALID_REGISTRATION.",
-        "";
+        "The controller refuses the broker's registration.",
+        "Look into the controller's log for the reason.";
     120 TRANSACTION_ABORTABLE Fatal,
-        "TRANSACTION_ABORTABLE.",
-        "";
+        "The transaction cannot go on, but may be aborted.",
+        "Abort the transaction and begin another; the transactional id stays good.";
     121 INVALID_RECORD_STATE Fatal,
-        "INVALID_RECORD_STATE.",
-        "";
+        "The record is not in a state in which it can be acknowledged.",
+        "Take it as unacknowledged; it may be delivered again.";
     122 SHARE_SESSION_NOT_FOUND Retry,
-        "SHARE_SESSION_NOT_FOUND.",
-        "";
+        "The broker does not know this share session.",
+        "Begin a new share session.";
     123 INVALID_SHARE_SESSION_EPOCH Retry,
-        "INVALID_SHARE_SESSION_EPOCH.",
-        "";
+        "The share session's epoch is not the one that the broker expects.",
+        "Begin a new share session.";
     124 FENCED_STATE_EPOCH Fatal,
-        "FENCED_STATE_EPOCH.",
-        "";
+        "The share group's state has a newer epoch.",
+        "Nothing to do: the broker reads the state again.";
     125 INVALID_VOTER_KEY Fatal,
-        "INVALID_VOTER_KEY.",
-        "";
+        "The voter's key is not that of the replica.",
+        "Check the directory id of the controller.";
     126 DUPLICATE_VOTER Fatal,
-        "DUPLICATE_VOTER.",
-        "";
+        "The controller is a voter already.",
+        "Nothing to do.";
     127 VOTER_NOT_FOUND Fatal,
-        "VOTER_NOT_FOUND.",
-        "";
+        "The controller is not a voter.",
+        "Check the controller's id and directory id.";
     128 INVALID_REGULAR_EXPRESSION Fatal,
-        "INVALID_REGULAR_EXPRESSION.",
-        "";
+        "The regular expression is not valid.",
+        "Use the syntax of RE2, which knows no look-around and no back-references.";
     129 REBOOTSTRAP_REQUIRED Fatal,
-        "REBOOTSTRAP_REQUIRED.",
-        "";
+        "What the client knows of the cluster is too old to go on with.",
+        "Forget the known brokers and begin again from the bootstrap servers.";
     130 STREAMS_INVALID_TOPOLOGY Fatal,
-        "STREAMS_INVALID_TOPOLOGY.",
-        "";
+        "The topology of the streams group is not valid.",
+        "Check the topology; the broker's message says what is wrong.";
     131 STREAMS_INVALID_TOPOLOGY_EPOCH Fatal,
-        "STREAMS_INVALID_TOPOLOGY_EPOCH.",
-        "";
+        "The epoch of the topology is not valid.",
+        "Give all members the same topology epoch.";
     132 STREAMS_TOPOLOGY_FENCED Fatal,
-        "STREAMS_TOPOLOGY_FENCED.",
-        "";
+        "The epoch of the topology is out of date.",
+        "Update this member to the newer topology.";
     133 SHARE_SESSION_LIMIT_REACHED Retry,
-        "SHARE_SESSION_LIMIT_REACHED.",
-        "";
+        "The broker has as many share sessions as it allows.",
+        "Retry later, or raise group.share.max.share.sessions of the brokers.";
 }

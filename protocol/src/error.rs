@@ -1,6 +1,7 @@
-//! What can go wrong between bytes and messages. No I/O and no broker codes here: a [`DecodeError`] blames the bytes
-//! that came in, an [`EncodeError`] blames the caller who asked for something the version cannot carry. Both are closed,
-//! small and comparable, so that a test can say exactly which refusal it expects.
+//! What can go wrong between bytes and messages. No I/O and no broker codes here: a [`DecodeError`]
+//! blames the bytes that came in, an [`EncodeError`] blames the caller who asked for something the
+//! version cannot carry. Both are closed, small and comparable, so that a test can say exactly
+//! which refusal it expects.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +9,8 @@ use std::fmt;
 /// Why bytes could not be read, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Byte position of the value that could not be read, from the start of the frame (or of the stream, for framing).
+    /// Byte position of the value that could not be read, from the start of the frame (or of the
+    /// stream, for framing).
     pub at: usize,
     /// What is wrong there.
     pub what: DecodeErrorKind,
@@ -42,7 +44,8 @@ impl fmt::Display for DecodeError {
 
 impl Error for DecodeError {}
 
-/// What is wrong with the bytes. Every variant is a refusal: nothing is guessed and nothing is repaired.
+/// What is wrong with the bytes. Every variant is a refusal: nothing is guessed and nothing is
+/// repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
@@ -67,7 +70,8 @@ pub enum DecodeErrorKind {
         /// Bytes left.
         left: usize,
     },
-    /// A frame is larger than this side accepts. Often not Kafka at all: TLS or HTTP bytes read as a length.
+    /// A frame is larger than this side accepts. Often not Kafka at all: TLS or HTTP bytes read as
+    /// a length.
     FrameTooLarge {
         /// Bytes claimed.
         length: usize,
@@ -211,12 +215,14 @@ impl fmt::Display for DecodeErrorKind {
     }
 }
 
-/// Why a message could not be written. Always the fault of this side: of its caller, or of a version chosen too low.
+/// Why a message could not be written. Always the fault of this side: of its caller, or of a
+/// version chosen too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodeError {
     /// What is wrong.
     pub what: EncodeErrorKind,
-    /// The innermost field being written, as `Struct.field`, or the struct where the whole of it is wrong.
+    /// The innermost field being written, as `Struct.field`, or the struct where the whole of it is
+    /// wrong.
     pub field: Option<&'static str>,
 }
 

@@ -1,6 +1,6 @@
-//! A byte stream to frames. In come the bytes of a connection, cut anywhere; out come whole frames without their four-byte
-//! length. A length is checked before a byte is reserved for it, and memory grows with what has come, not with what was
-//! announced.
+//! A byte stream to frames. In come the bytes of a connection, cut anywhere; out come whole frames
+//! without their four-byte length. A length is checked before a byte is reserved for it, and memory
+//! grows with what has come, not with what was announced.
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,8 +12,8 @@ pub struct Frame(pub Bytes);
 
 /// Cuts a stream into frames.
 ///
-/// Fill it with [`FrameReader::push`], or let a socket read into [`FrameReader::spare`]; then call [`FrameReader::next`]
-/// until it gives `None`.
+/// Fill it with [`FrameReader::push`], or let a socket read into [`FrameReader::spare`]; then call
+/// [`FrameReader::next`] until it gives `None`.
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
@@ -23,12 +23,14 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// A reader that refuses frames of more than `max_frame` bytes; [`DEFAULT_MAX_FRAME`] suits Kafka's own limits.
+    /// A reader that refuses frames of more than `max_frame` bytes; [`DEFAULT_MAX_FRAME`] suits
+    /// Kafka's own limits.
     pub fn new(max_frame: usize) -> Self {
         Self { buffer: BytesMut::new(), max_frame, consumed: 0 }
     }
 
-    /// Changes the limit for frames that have not been given out yet: small until a peer has authenticated, larger after.
+    /// Changes the limit for frames that have not been given out yet: small until a peer has
+    /// authenticated, larger after.
     pub fn limit(&mut self, max_frame: usize) {
         self.max_frame = max_frame;
     }
@@ -38,9 +40,9 @@ impl FrameReader {
         self.buffer.extend_from_slice(bytes.as_ref());
     }
 
-    /// The buffer with room for more, to read a socket into. At least 16 KiB are free; for a large frame that has begun,
-    /// as much as has come already, so that reading one is linear and a claimed length alone reserves nothing.
-    /// Only append to it.
+    /// The buffer with room for more, to read a socket into. At least 16 KiB are free; for a large
+    /// frame that has begun, as much as has come already, so that reading one is linear and a
+    /// claimed length alone reserves nothing. Only append to it.
     pub fn spare(&mut self) -> &mut BytesMut {
         let have = self.buffer.len();
         let missing = match self.announced() {
@@ -60,8 +62,9 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// [`DecodeErrorKind::NegativeLength`] or [`DecodeErrorKind::FrameTooLarge`]. The stream has no more frames to find
-    /// then: every later call gives the same error, and the connection must be closed.
+    /// [`DecodeErrorKind::NegativeLength`] or [`DecodeErrorKind::FrameTooLarge`]. The stream has no
+    /// more frames to find then: every later call gives the same error, and the connection must be
+    /// closed.
     #[expect(clippy::should_implement_trait, reason = "None is not the end: more may be pushed")]
     pub fn next(&mut self) -> Result<Option<Frame>, DecodeError> {
         let length = match self.announced() {

@@ -1,10 +1,10 @@
-//! What stands before a message in its frame. In comes a request with its correlation id, out comes a frame; in comes a
-//! frame, out comes a response; and both the other way round for brokers.
+//! What stands before a message in its frame. In comes a request with its correlation id, out comes
+//! a frame; in comes a frame, out comes a response; and both the other way round for brokers.
 //!
-//! Which header a message has follows from its API and version: requests have v2 once the API is flexible (KIP-482) and v1
-//! before, with v0 only for the first `ControlledShutdown`; responses have v1 once flexible and v0 before. `ApiVersions`
-//! is the exception: its response always has v0, since the client that reads it cannot know yet what the broker speaks
-//! (KIP-511).
+//! Which header a message has follows from its API and version: requests have v2 once the API is
+//! flexible (KIP-482) and v1 before, with v0 only for the first `ControlledShutdown`; responses
+//! have v1 once flexible and v0 before. `ApiVersions` is the exception: its response always has v0,
+//! since the client that reads it cannot know yet what the broker speaks (KIP-511).
 
 use bytes::Bytes;
 
@@ -51,8 +51,8 @@ pub fn encode_request<R: Request>(
     w.finish()
 }
 
-/// The correlation id of a response's frame (without its length): what says which request it answers, and so how to read
-/// the rest.
+/// The correlation id of a response's frame (without its length): what says which request it
+/// answers, and so how to read the rest.
 ///
 /// # Errors
 ///
@@ -67,7 +67,8 @@ pub fn correlation_id(frame: &[u8]) -> Result<i32, DecodeError> {
     }
 }
 
-/// The response in a frame (without its length). The caller has found by [`correlation_id`] that it answers an `R`.
+/// The response in a frame (without its length). The caller has found by [`correlation_id`] that it
+/// answers an `R`.
 ///
 /// # Errors
 ///
@@ -83,9 +84,11 @@ pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<R::Resp
     Ok(response)
 }
 
-/// The header of a request's frame (without its length), and a reader that stands at the body. For brokers.
+/// The header of a request's frame (without its length), and a reader that stands at the body. For
+/// brokers.
 ///
-/// An unknown API gives [`ApiKey::Unknown`] and a reader after the v1 header; nobody can know what follows.
+/// An unknown API gives [`ApiKey::Unknown`] and a reader after the v1 header; nobody can know what
+/// follows.
 ///
 /// # Errors
 ///
@@ -147,7 +150,8 @@ fn request_header(r: &mut Reader) -> Result<RequestHeader, DecodeError> {
     let api_version = r.i16()?;
     let correlation_id = r.i32()?;
     let header = request_header_version(api_key, api_version);
-    // Not compact even in a flexible header, so that a broker can read it before it knows the version (KIP-482).
+    // Not compact even in a flexible header, so that a broker can read it before it knows the
+    // version (KIP-482).
     let client_id = if header >= 1 { r.nullable_string()? } else { None };
     if header >= 2 {
         r.skip_tagged_fields()?;

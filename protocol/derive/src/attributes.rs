@@ -1,5 +1,5 @@
-//! From a struct's syntax to what its attributes say. In comes the parsed struct, out comes a [`Container`] whose parts fit
-//! together, or an error at the place that is wrong.
+//! From a struct's syntax to what its attributes say. In comes the parsed struct, out comes a
+//! [`Container`] whose parts fit together, or an error at the place that is wrong.
 
 use proc_macro2::Ident;
 use syn::meta::ParseNestedMeta;

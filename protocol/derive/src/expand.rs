@@ -1,5 +1,6 @@
-//! From attributes to code. In comes a [`Container`], out come the impls. All of the work on bytes is done by the `Field` impls
-//! of the fields' types; what is written here only says in which versions each field is there, and in which order.
+//! From attributes to code. In comes a [`Container`], out come the impls. All of the work on bytes
+//! is done by the `Field` impls of the fields' types; what is written here only says in which
+//! versions each field is there, and in which order.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -77,20 +78,27 @@ fn put(container: &Container) -> TokenStream {
     }
 }
 
-/// Writes an ordinary field where the version has it, and refuses to lose it where the version does not.
+/// Writes an ordinary field where the version has it, and refuses to lose it where the version does
+/// not.
 fn put_field(container: &Container, field: &Field) -> TokenStream {
     let version = version();
     let (name, path, layout) = (&field.name, path_of(container, field), layout_of(field));
     let write = quote! {
         ::klamm_protocol::wire::Field::put(&self.#name, w, #layout).map_err(|error| error.in_field(#path))?;
     };
-    let (plain, tagged) = (field.plain.contains(&version), field.tagged.contains(&version));
-    let differs = differs(field);
+    let plain = field.plain.contains(&version);
+    let lost = match (field.tag, differs(field)) {
+        (None, differs) => differs,
+        (Some(_), differs) => {
+            let tagged = field.tagged.contains(&version);
+            quote!(!(#tagged && layout.flexible) && #differs)
+        }
+    };
     let refuse = if field.ignorable || field.plain == Versions::ALL {
         TokenStream::new()
     } else {
         quote! {
-            if !(#tagged && layout.flexible) && #differs {
+            if #lost {
                 return ::core::result::Result::Err(::klamm_protocol::error::EncodeError::new(
                     ::klamm_protocol::error::EncodeErrorKind::NotInVersion { version },
                 ).in_field(#path));

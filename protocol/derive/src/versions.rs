@@ -1,5 +1,5 @@
-//! Version ranges as Kafka's definitions write them: `"0-13"`, `"3+"`, `"5"`, `"none"`. In comes the text, out comes a range and
-//! the code that asks whether a version is inside.
+//! Version ranges as Kafka's definitions write them: `"0-13"`, `"3+"`, `"5"`, `"none"`. In comes
+//! the text, out comes a range and the code that asks whether a version is inside.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -25,7 +25,8 @@ impl Versions {
         })
     }
 
-    /// Code that is true if the variable `version` is inside; `true` and `false` themselves where it always or never is.
+    /// Code that is true if the variable `version` is inside; `true` and `false` themselves where
+    /// it always or never is.
     pub(crate) fn contains(self, version: &Ident) -> TokenStream {
         let Self { min, max } = self;
         match (min > 0, max < i16::MAX) {
@@ -33,7 +34,8 @@ impl Versions {
             (false, false) => quote!(true),
             (true, false) => quote!((#version >= #min)),
             (false, true) => quote!((#version <= #max)),
-            (true, true) => quote!((#version >= #min && #version <= #max)),
+            (true, true) if min == max => quote!((#version == #min)),
+            (true, true) => quote!((#min..=#max).contains(&#version)),
         }
     }
 

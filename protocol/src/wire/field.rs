@@ -1,10 +1,11 @@
-//! How a Rust type lies on the wire in a given version. In comes a value and a [`Layout`], out come bytes, and back. The
-//! `Message` derive calls this for every field; nothing else needs to.
+//! How a Rust type lies on the wire in a given version. In comes a value and a [`Layout`], out come
+//! bytes, and back. The `Message` derive calls this for every field; nothing else needs to.
 //!
-//! **Memory.** An element is reserved only for bytes that are there: a count is refused unless the bytes left can hold
-//! that many of the smallest elements, at most [`RESERVED_AHEAD`] are reserved before the first is read, and growth never
-//! exceeds the count. So decoding reserves at most `2 * size_of::<T>() / smallest` bytes a byte of input over an array's
-//! life. The worst element is an empty compact string, 24 bytes of `String` for one byte of input: a factor of 48.
+//! **Memory.** An element is reserved only for bytes that are there: a count is refused unless the
+//! bytes left can hold that many of the smallest elements, at most [`RESERVED_AHEAD`] are reserved
+//! before the first is read, and growth never exceeds the count. So decoding reserves at most `2 *
+//! size_of::<T>() / smallest` bytes a byte of input over an array's life. The worst element is an
+//! empty compact string, 24 bytes of `String` for one byte of input: a factor of 48.
 
 use bytes::Bytes;
 
@@ -39,7 +40,8 @@ impl Layout {
 
 /// A type that a field can have.
 pub trait Field: Sized {
-    /// How many structs lie inside one another here; a type that contains itself fails to compile because of it.
+    /// How many structs lie inside one another here; a type that contains itself fails to compile
+    /// because of it.
     const DEPTH: usize;
 
     /// Writes the value.

@@ -1,5 +1,6 @@
-//! A cursor over the bytes of one frame. In comes a `Bytes`, out come primitives, and `Bytes` that share its memory: byte
-//! fields are never copied. Every length is checked against the bytes that are left before anything is reserved for it.
+//! A cursor over the bytes of one frame. In comes a `Bytes`, out come primitives, and `Bytes` that
+//! share its memory: byte fields are never copied. Every length is checked against the bytes that
+//! are left before anything is reserved for it.
 
 use bytes::Bytes;
 
@@ -9,12 +10,14 @@ use crate::error::{DecodeError, DecodeErrorKind};
 
 /// Reads primitives from the front of a `Bytes`.
 ///
-/// After an error the position is that of the value that failed; a reader is not meant to be used further then.
+/// After an error the position is that of the value that failed; a reader is not meant to be used
+/// further then.
 #[derive(Clone, Debug)]
 pub struct Reader {
     bytes: Bytes,
     at: usize,
-    /// One past the last byte that may be read: the end of the frame, or of the tagged field being read.
+    /// One past the last byte that may be read: the end of the frame, or of the tagged field being
+    /// read.
     end: usize,
 }
 
@@ -179,8 +182,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`DecodeErrorKind::UnexpectedNull`], [`DecodeErrorKind::NegativeLength`], [`DecodeErrorKind::UnexpectedEnd`] or
-    /// [`DecodeErrorKind::InvalidUtf8`].
+    /// [`DecodeErrorKind::UnexpectedNull`], [`DecodeErrorKind::NegativeLength`],
+    /// [`DecodeErrorKind::UnexpectedEnd`] or [`DecodeErrorKind::InvalidUtf8`].
     pub fn string(&mut self) -> Result<String, DecodeError> {
         self.required(Self::nullable_string)
     }
@@ -220,7 +223,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`DecodeErrorKind::UnexpectedNull`], [`DecodeErrorKind::NegativeLength`] or [`DecodeErrorKind::UnexpectedEnd`].
+    /// [`DecodeErrorKind::UnexpectedNull`], [`DecodeErrorKind::NegativeLength`] or
+    /// [`DecodeErrorKind::UnexpectedEnd`].
     pub fn bytes(&mut self) -> Result<Bytes, DecodeError> {
         self.required(Self::nullable_bytes)
     }
@@ -268,20 +272,22 @@ impl Reader {
         Ok(self.bytes.slice(start..self.at))
     }
 
-    /// How many elements follow, from a four-byte count; `None` is null. `smallest` is the fewest bytes that one
-    /// element takes; zero counts as one.
+    /// How many elements follow, from a four-byte count; `None` is null. `smallest` is the fewest
+    /// bytes that one element takes; zero counts as one.
     ///
     /// # Errors
     ///
-    /// [`DecodeErrorKind::TooManyElements`] over [`MAX_ELEMENTS`], [`DecodeErrorKind::CountBeyondInput`] if the bytes left
-    /// cannot hold them, [`DecodeErrorKind::NegativeLength`] below -1.
+    /// [`DecodeErrorKind::TooManyElements`] over [`MAX_ELEMENTS`],
+    /// [`DecodeErrorKind::CountBeyondInput`] if the bytes left cannot hold them,
+    /// [`DecodeErrorKind::NegativeLength`] below -1.
     pub fn array_len(&mut self, smallest: usize) -> Result<Option<usize>, DecodeError> {
         let start = self.at;
         let count = self.i32()?;
         self.count(start, signed_length(count), smallest)
     }
 
-    /// How many elements follow, from a variable-length count; `None` is null (KIP-482). As [`Reader::array_len`].
+    /// How many elements follow, from a variable-length count; `None` is null (KIP-482). As
+    /// [`Reader::array_len`].
     ///
     /// # Errors
     ///
@@ -292,13 +298,14 @@ impl Reader {
         self.count(start, Ok(count), smallest)
     }
 
-    /// Reads a tagged-field section. `known` gets each tag and reads its value; it returns false, without reading, for
-    /// a tag it does not know, which is then skipped and not stored (KIP-482).
+    /// Reads a tagged-field section. `known` gets each tag and reads its value; it returns false,
+    /// without reading, for a tag it does not know, which is then skipped and not stored (KIP-482).
     ///
     /// # Errors
     ///
-    /// Those of `known`; [`DecodeErrorKind::TooManyTaggedFields`], [`DecodeErrorKind::TagOutOfOrder`],
-    /// [`DecodeErrorKind::TaggedFieldSize`] if a value does not fill its size.
+    /// Those of `known`; [`DecodeErrorKind::TooManyTaggedFields`],
+    /// [`DecodeErrorKind::TagOutOfOrder`], [`DecodeErrorKind::TaggedFieldSize`] if a value does not
+    /// fill its size.
     pub fn tagged_fields(
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
@@ -485,10 +492,12 @@ fn signed_length(length: i32) -> Length {
 /// The most elements that an array may claim. A cluster of a million partitions answers below it.
 pub const MAX_ELEMENTS: usize = 1_000_000;
 
-/// The longest string, in bytes. Kafka holds compact strings to the same limit as those with a two-byte length.
+/// The longest string, in bytes. Kafka holds compact strings to the same limit as those with a
+/// two-byte length.
 pub const MAX_STRING: usize = 32_767;
 
-/// The most tagged fields that a struct may claim. Kafka defines fewer than ten; the rest is for the future.
+/// The most tagged fields that a struct may claim. Kafka defines fewer than ten; the rest is for
+/// the future.
 pub const MAX_TAGGED_FIELDS: usize = 10_000;
 
 /// One byte for the tag and one for the size.

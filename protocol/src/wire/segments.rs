@@ -1,5 +1,6 @@
-//! What an encoder hands to a socket: a few `Bytes` that follow one another. Large values are in it by reference, so a
-//! produce request of many megabytes is written from the batches themselves (vectored), without a copy.
+//! What an encoder hands to a socket: a few `Bytes` that follow one another. Large values are in it
+//! by reference, so a produce request of many megabytes is written from the batches themselves
+//! (vectored), without a copy.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

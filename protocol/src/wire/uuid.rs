@@ -1,5 +1,5 @@
-//! Kafka's 16-byte ids (topics, directories, members). In text they are URL-safe base64 without padding, 22 characters,
-//! as the command-line tools print them, not the hyphenated form.
+//! Kafka's 16-byte ids (topics, directories, members). In text they are URL-safe base64 without
+//! padding, 22 characters, as the command-line tools print them, not the hyphenated form.
 
 use std::error::Error;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! Variable-length integers: seven bits a byte, low bits first, the high bit says that more follows. Signed ones are
-//! zigzagged first, as in Protocol Buffers. In comes a slice, out comes the value and how many bytes it took.
+//! Variable-length integers: seven bits a byte, low bits first, the high bit says that more
+//! follows. Signed ones are zigzagged first, as in Protocol Buffers. In comes a slice, out comes
+//! the value and how many bytes it took.
 
 use bytes::BufMut;
 
@@ -9,8 +10,9 @@ use crate::error::DecodeErrorKind;
 ///
 /// # Errors
 ///
-/// [`DecodeErrorKind::UnexpectedEnd`] if the slice ends inside it, [`DecodeErrorKind::VarintOverflow`] if it does not end
-/// within five bytes or needs more than 32 bits.
+/// [`DecodeErrorKind::UnexpectedEnd`] if the slice ends inside it,
+/// [`DecodeErrorKind::VarintOverflow`] if it does not end within five bytes or needs more than 32
+/// bits.
 #[inline]
 pub fn decode_u32(from: &[u8]) -> Result<(u32, usize), DecodeErrorKind> {
     if let Some(&byte) = from.first()

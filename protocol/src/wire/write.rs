@@ -1,5 +1,6 @@
-//! The mirror of the reader. In come primitives, out come [`Segments`]: small values are gathered in one growing buffer,
-//! and a byte field of [`BY_REFERENCE`] bytes or more is passed on by reference.
+//! The mirror of the reader. In come primitives, out come [`Segments`]: small values are gathered
+//! in one growing buffer, and a byte field of [`BY_REFERENCE`] bytes or more is passed on by
+//! reference.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -223,8 +224,8 @@ impl Writer {
         Ok(())
     }
 
-    /// One tagged field: its tag, its size, and what `value` writes (KIP-482). The caller has written the count before,
-    /// and writes tags in rising order.
+    /// One tagged field: its tag, its size, and what `value` writes (KIP-482). The caller has
+    /// written the count before, and writes tags in rising order.
     ///
     /// # Errors
     ///
@@ -285,7 +286,8 @@ fn too_long(length: usize, limit: usize) -> EncodeError {
     EncodeError::new(EncodeErrorKind::TooLong { length, limit })
 }
 
-/// From how many bytes on a value is passed on by reference: below it, a copy is cheaper than one more piece.
+/// From how many bytes on a value is passed on by reference: below it, a copy is cheaper than one
+/// more piece.
 pub const BY_REFERENCE: usize = 4096;
 
 /// Enough for most requests without growing.
