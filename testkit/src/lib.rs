@@ -3,5 +3,10 @@
 #![deny(missing_docs)]
 
 pub mod apache;
+pub mod broker;
+pub mod control;
+pub mod door;
 pub mod java;
+pub mod log;
+pub mod oracle;
 pub mod outside;

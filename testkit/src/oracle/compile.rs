@@ -1,0 +1,72 @@
+//! The Java oracle's classes, compiled once per version of Kafka and state of the sources.
+//!
+//! In: jars. Out: a class path with the jars and our classes. The sources are part of this crate, so
+//! a test binary needs nothing of the source tree to be around.
+
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::java::{Jars, javac, lock, run};
+use crate::outside::Error;
+
+/// The class path that holds the oracle and all it needs.
+pub(super) fn class_path(jars: &Jars) -> Result<OsString, Error> {
+    let mut hasher = DefaultHasher::new();
+    SOURCES.hash(&mut hasher);
+    let folder = jars.home().join(format!("oracle-{:016x}", hasher.finish()));
+    if !folder.exists() {
+        let _lock = lock(jars.home())?;
+        if !folder.exists() {
+            compile(jars, &folder)?;
+        }
+    }
+    let mut class_path = jars.class_path();
+    class_path.push(":");
+    class_path.push(folder);
+    Ok(class_path)
+}
+
+/// Compiles into a folder beside the final one: renaming it is what makes it believed.
+fn compile(jars: &Jars, folder: &Path) -> Result<(), Error> {
+    let javac = javac()?;
+    let doing = || Error::io("compiling the Java oracle");
+    let workshop = tempfile::tempdir_in(jars.home()).map_err(doing())?;
+    write_sources(jars, workshop.path()).map_err(doing())?;
+    let mut command = Command::new(javac);
+    command.current_dir(workshop.path()).args(["-nowarn", "-proc:none", "-d", "classes", "-cp"]);
+    command.arg(jars.class_path()).args(SOURCES.map(|(name, _)| name));
+    let output = run(&mut command, "compiling the Java oracle", b"", COMPILE_WITHIN)?;
+    if !output.status.success() {
+        let printed = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::failed("compiling the Java oracle", &printed));
+    }
+    fs::rename(workshop.path().join("classes"), folder).map_err(doing())
+}
+
+fn write_sources(jars: &Jars, folder: &Path) -> io::Result<()> {
+    // Kafka 4 moved the classes of the record format, and nothing else changed for us.
+    let moved = jars.first_class(&["org.apache.kafka.common.record.internal.MemoryRecords"]);
+    SOURCES.iter().try_for_each(|(name, text)| {
+        let text = match moved {
+            Some(_) => (*text).to_owned(),
+            None => text.replace("common.record.internal.", "common.record."),
+        };
+        fs::write(folder.join(name), text)
+    })
+}
+
+const SOURCES: [(&str, &str); 6] = [
+    ("Answer.java", include_str!("../../java/klamm/Answer.java")),
+    ("Messages.java", include_str!("../../java/klamm/Messages.java")),
+    ("Oracle.java", include_str!("../../java/klamm/Oracle.java")),
+    ("Question.java", include_str!("../../java/klamm/Question.java")),
+    ("RandomBytes.java", include_str!("../../java/klamm/RandomBytes.java")),
+    ("RecordSets.java", include_str!("../../java/klamm/RecordSets.java")),
+];
+
+const COMPILE_WITHIN: Duration = Duration::from_secs(120);
