@@ -49,7 +49,6 @@ pub struct ApiVersionsResponse {
 
 /// The versions of one API that the broker speaks.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "3+")]
 pub struct ApiVersion {
     /// The API's number.
     #[field(versions = "0+")]
@@ -64,7 +63,6 @@ pub struct ApiVersion {
 
 /// A feature that this broker could run, with its levels.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "3+")]
 pub struct SupportedFeatureKey {
     /// The feature's name.
     #[field(versions = "3+")]
@@ -79,7 +77,6 @@ pub struct SupportedFeatureKey {
 
 /// A feature that the cluster has agreed on, with its levels.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "3+")]
 pub struct FinalizedFeatureKey {
     /// The feature's name.
     #[field(versions = "3+")]

@@ -21,7 +21,6 @@ pub struct CreatePartitionsRequest {
 
 /// A topic and its new number of partitions.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "2+")]
 pub struct CreatePartitionsTopic {
     /// The topic's name.
     #[field(versions = "0+")]
@@ -36,7 +35,6 @@ pub struct CreatePartitionsTopic {
 
 /// The brokers that shall hold one new partition.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "2+")]
 pub struct CreatePartitionsAssignment {
     /// The replicas' brokers, the preferred leader first.
     #[field(versions = "0+")]
@@ -57,7 +55,6 @@ pub struct CreatePartitionsResponse {
 
 /// The outcome of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "2+")]
 pub struct CreatePartitionsTopicResult {
     /// The topic's name.
     #[field(versions = "0+")]

@@ -25,7 +25,6 @@ pub struct CreateTopicsRequest {
 
 /// A topic to create.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct CreatableTopic {
     /// The topic's name.
     #[field(versions = "0+")]
@@ -46,7 +45,6 @@ pub struct CreatableTopic {
 
 /// The brokers that shall hold one partition.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct CreatableReplicaAssignment {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -58,7 +56,6 @@ pub struct CreatableReplicaAssignment {
 
 /// A setting for the new topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct CreatableTopicConfig {
     /// The setting's name.
     #[field(versions = "0+")]
@@ -82,7 +79,6 @@ pub struct CreateTopicsResponse {
 
 /// The outcome of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct CreatableTopicResult {
     /// The topic's name.
     #[field(versions = "0+")]
@@ -112,7 +108,6 @@ pub struct CreatableTopicResult {
 
 /// A setting that the new topic has (KIP-525).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct CreatableTopicConfigs {
     /// The setting's name.
     #[field(versions = "5+")]

@@ -22,7 +22,6 @@ pub struct DeleteTopicsRequest {
 
 /// A topic to delete, by name or by id, never both.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct DeleteTopicState {
     /// The topic's name, none if `topic_id` says which.
     #[field(versions = "6+", nullable = "6+", default = null)]
@@ -46,7 +45,6 @@ pub struct DeleteTopicsResponse {
 
 /// The outcome of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct DeletableTopicResult {
     /// The topic's name, none if the caller may not know it.
     #[field(versions = "0+", nullable = "6+")]

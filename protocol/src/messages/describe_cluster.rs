@@ -53,7 +53,6 @@ pub struct DescribeClusterResponse {
 
 /// A broker or controller and where it listens.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "0+")]
 pub struct DescribeClusterBroker {
     /// The broker's id.
     #[field(versions = "0+")]

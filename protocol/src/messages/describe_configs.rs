@@ -23,7 +23,6 @@ pub struct DescribeConfigsRequest {
 
 /// A resource, and which of its settings.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct DescribeConfigsResource {
     /// 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
     #[field(versions = "0+")]
@@ -50,7 +49,6 @@ pub struct DescribeConfigsResponse {
 
 /// The settings of one resource.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct DescribeConfigsResult {
     /// What went wrong, or `ErrorCode::NONE`.
     #[field(versions = "0+")]
@@ -71,7 +69,6 @@ pub struct DescribeConfigsResult {
 
 /// One setting as it stands.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct DescribeConfigsResourceResult {
     /// The setting's name.
     #[field(versions = "0+")]
@@ -106,7 +103,6 @@ pub struct DescribeConfigsResourceResult {
 
 /// A place where the setting could also be made, the strongest first (KIP-226).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct DescribeConfigsSynonym {
     /// The setting's name in that place.
     #[field(versions = "1+")]

@@ -34,7 +34,6 @@ pub struct DescribeGroupsResponse {
 
 /// One group, or why it can't be told.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct DescribedGroup {
     /// What went wrong, or `ErrorCode::NONE`.
     #[field(versions = "0+")]
@@ -64,7 +63,6 @@ pub struct DescribedGroup {
 
 /// A member with what it asked for and got.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "5+")]
 pub struct DescribedGroupMember {
     /// The member's id.
     #[field(versions = "0+")]

@@ -22,7 +22,6 @@ pub struct DescribeTopicPartitionsRequest {
 
 /// A topic asked for.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "0+")]
 pub struct TopicRequest {
     /// The topic's name.
     #[field(versions = "0+")]
@@ -31,7 +30,6 @@ pub struct TopicRequest {
 
 /// Where a page ends and the next begins.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "0+")]
 pub struct Cursor {
     /// The topic to go on with.
     #[field(versions = "0+")]
@@ -58,7 +56,6 @@ pub struct DescribeTopicPartitionsResponse {
 
 /// A topic with its partitions of this page.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "0+")]
 pub struct DescribeTopicPartitionsResponseTopic {
     /// What went wrong, or `ErrorCode::NONE`.
     #[field(versions = "0+")]
@@ -82,7 +79,6 @@ pub struct DescribeTopicPartitionsResponseTopic {
 
 /// A partition with its leader and replicas.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "0+")]
 pub struct DescribeTopicPartitionsResponsePartition {
     /// What went wrong, or `ErrorCode::NONE`.
     #[field(versions = "0+")]

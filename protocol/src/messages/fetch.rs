@@ -55,7 +55,6 @@ pub struct FetchRequest {
 
 /// Which follower asks; a consumer leaves it at its default (KIP-903).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct ReplicaState {
     /// The follower's broker id, -1 for a consumer.
     #[field(versions = "15+", default = -1)]
@@ -67,7 +66,6 @@ pub struct ReplicaState {
 
 /// The partitions of one topic to read.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct FetchTopic {
     /// The topic's name; since version 13 `topic_id` stands for it.
     #[field(versions = "0-12", ignorable)]
@@ -82,7 +80,6 @@ pub struct FetchTopic {
 
 /// One partition and the offset to read from.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct FetchPartition {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -112,7 +109,6 @@ pub struct FetchPartition {
 
 /// Partitions that the fetch session shall drop (KIP-227).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct ForgottenTopic {
     /// The topic's name; since version 13 `topic_id` stands for it.
     #[field(versions = "7-12", ignorable)]
@@ -148,7 +144,6 @@ pub struct FetchResponse {
 
 /// The answers of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct FetchableTopicResponse {
     /// The topic's name; since version 13 `topic_id` stands for it.
     #[field(versions = "0-12", ignorable)]
@@ -163,7 +158,6 @@ pub struct FetchableTopicResponse {
 
 /// Records of one partition, or why there are none.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct PartitionData {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -203,7 +197,6 @@ pub struct PartitionData {
 
 /// The last epoch that the caller's log shares with the leader's, and where it ends (KIP-595).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct EpochEndOffset {
     /// The epoch, -1 for none.
     #[field(versions = "12+", default = -1)]
@@ -215,7 +208,6 @@ pub struct EpochEndOffset {
 
 /// Who leads the partition now, told with leadership errors (KIP-951).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct LeaderIdAndEpoch {
     /// The leading broker, -1 if there is none or it is unknown.
     #[field(versions = "12+", default = -1)]
@@ -227,7 +219,6 @@ pub struct LeaderIdAndEpoch {
 
 /// The snapshot to load in place of offsets that are gone (KIP-630); only raft replicas need it.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct SnapshotId {
     /// The first offset that the snapshot does not hold, -1 for none.
     #[field(versions = "0+", default = -1)]
@@ -239,7 +230,6 @@ pub struct SnapshotId {
 
 /// A transaction whose records a committed reader has to leave out.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct AbortedTransaction {
     /// The producer's id.
     #[field(versions = "4+")]
@@ -251,7 +241,6 @@ pub struct AbortedTransaction {
 
 /// Where a leader named in this response listens (KIP-951).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "12+")]
 pub struct NodeEndpoint {
     /// The broker's id.
     #[field(versions = "16+")]

@@ -51,7 +51,6 @@ pub struct FindCoordinatorResponse {
 
 /// The coordinator of one key.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "3+")]
 pub struct Coordinator {
     /// The group or transactional id that was asked about.
     #[field(versions = "4+")]

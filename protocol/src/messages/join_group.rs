@@ -41,7 +41,6 @@ pub struct JoinGroupRequest {
 
 /// A way of assigning that the member can live with.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct JoinGroupRequestProtocol {
     /// The assignor's name, such as `range`.
     #[field(versions = "0+")]
@@ -86,7 +85,6 @@ pub struct JoinGroupResponse {
 
 /// A member as the leader needs to know it.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct JoinGroupResponseMember {
     /// The member's id.
     #[field(versions = "0+")]

@@ -23,7 +23,6 @@ pub struct LeaveGroupRequest {
 
 /// A member that leaves.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct MemberIdentity {
     /// The member's id, empty if `group_instance_id` says who.
     #[field(versions = "3+")]
@@ -53,7 +52,6 @@ pub struct LeaveGroupResponse {
 
 /// The outcome for one member.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct MemberResponse {
     /// The member's id.
     #[field(versions = "3+")]

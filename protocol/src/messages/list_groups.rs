@@ -35,7 +35,6 @@ pub struct ListGroupsResponse {
 
 /// One group in short.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "3+")]
 pub struct ListedGroup {
     /// The group's name.
     #[field(versions = "0+")]

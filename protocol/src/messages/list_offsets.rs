@@ -29,7 +29,6 @@ pub struct ListOffsetsRequest {
 
 /// The partitions of one topic to look up.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct ListOffsetsTopic {
     /// The topic's name.
     #[field(versions = "0+")]
@@ -41,7 +40,6 @@ pub struct ListOffsetsTopic {
 
 /// One partition and what to look up in it.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct ListOffsetsPartition {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -72,7 +70,6 @@ pub struct ListOffsetsResponse {
 
 /// The offsets of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct ListOffsetsTopicResponse {
     /// The topic's name.
     #[field(versions = "0+")]
@@ -84,7 +81,6 @@ pub struct ListOffsetsTopicResponse {
 
 /// The offset found in one partition.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct ListOffsetsPartitionResponse {
     /// The partition's number.
     #[field(versions = "0+")]

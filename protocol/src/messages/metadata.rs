@@ -29,7 +29,6 @@ pub struct MetadataRequest {
 
 /// A topic asked for, by name or by id.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct MetadataRequestTopic {
     /// The topic's id; `Uuid::ZERO` asks by name (KIP-516).
     #[field(versions = "10+", ignorable)]
@@ -69,7 +68,6 @@ pub struct MetadataResponse {
 
 /// A broker and where it listens for the caller's listener.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct MetadataResponseBroker {
     /// The broker's id.
     #[field(versions = "0+")]
@@ -87,7 +85,6 @@ pub struct MetadataResponseBroker {
 
 /// A topic with its partitions, or why it has none.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct MetadataResponseTopic {
     /// What went wrong, or `ErrorCode::NONE`.
     #[field(versions = "0+")]
@@ -111,7 +108,6 @@ pub struct MetadataResponseTopic {
 
 /// A partition with its leader and replicas.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct MetadataResponsePartition {
     /// Such as `LEADER_NOT_AVAILABLE`, or `ErrorCode::NONE`.
     #[field(versions = "0+")]

@@ -35,7 +35,6 @@ pub struct OffsetCommitRequest {
 
 /// The positions of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "8+")]
 pub struct OffsetCommitRequestTopic {
     /// The topic's name; since version 10 `topic_id` stands for it.
     #[field(versions = "0-9", ignorable)]
@@ -50,7 +49,6 @@ pub struct OffsetCommitRequestTopic {
 
 /// The position in one partition.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "8+")]
 pub struct OffsetCommitRequestPartition {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -83,7 +81,6 @@ pub struct OffsetCommitResponse {
 
 /// The outcomes of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "8+")]
 pub struct OffsetCommitResponseTopic {
     /// The topic's name; since version 10 `topic_id` stands for it.
     #[field(versions = "0-9", ignorable)]
@@ -98,7 +95,6 @@ pub struct OffsetCommitResponseTopic {
 
 /// The outcome of one partition.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "8+")]
 pub struct OffsetCommitResponsePartition {
     /// The partition's number.
     #[field(versions = "0+")]

@@ -29,7 +29,6 @@ pub struct OffsetFetchRequest {
 
 /// Partitions of one topic (up to version 7).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchRequestTopic {
     /// The topic's name.
     #[field(versions = "0-7")]
@@ -41,7 +40,6 @@ pub struct OffsetFetchRequestTopic {
 
 /// A group and the partitions to look up.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchRequestGroup {
     /// The group's name.
     #[field(versions = "8+")]
@@ -59,7 +57,6 @@ pub struct OffsetFetchRequestGroup {
 
 /// Partitions of one topic (since version 8).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchRequestTopics {
     /// The topic's name; since version 10 `topic_id` stands for it.
     #[field(versions = "8-9", ignorable)]
@@ -92,7 +89,6 @@ pub struct OffsetFetchResponse {
 
 /// The positions of one topic (up to version 7).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchResponseTopic {
     /// The topic's name.
     #[field(versions = "0-7")]
@@ -104,7 +100,6 @@ pub struct OffsetFetchResponseTopic {
 
 /// The position in one partition (up to version 7).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchResponsePartition {
     /// The partition's number.
     #[field(versions = "0-7")]
@@ -125,7 +120,6 @@ pub struct OffsetFetchResponsePartition {
 
 /// The positions of one group.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchResponseGroup {
     /// The group's name.
     #[field(versions = "8+")]
@@ -140,7 +134,6 @@ pub struct OffsetFetchResponseGroup {
 
 /// The positions of one topic (since version 8).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchResponseTopics {
     /// The topic's name; since version 10 `topic_id` stands for it.
     #[field(versions = "8-9", ignorable)]
@@ -155,7 +148,6 @@ pub struct OffsetFetchResponseTopics {
 
 /// The position in one partition (since version 8).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "6+")]
 pub struct OffsetFetchResponsePartitions {
     /// The partition's number.
     #[field(versions = "8+")]

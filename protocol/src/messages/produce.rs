@@ -30,7 +30,6 @@ pub struct ProduceRequest {
 
 /// The batches of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct TopicProduceData {
     /// The topic's name; since version 13 `topic_id` stands for it.
     #[field(versions = "0-12", ignorable)]
@@ -45,7 +44,6 @@ pub struct TopicProduceData {
 
 /// The batches of one partition.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct PartitionProduceData {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -72,7 +70,6 @@ pub struct ProduceResponse {
 
 /// The outcomes of one topic.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct TopicProduceResponse {
     /// The topic's name; since version 13 `topic_id` stands for it.
     #[field(versions = "0-12", ignorable)]
@@ -87,7 +84,6 @@ pub struct TopicProduceResponse {
 
 /// The outcome of one partition: a base offset or an error.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct PartitionProduceResponse {
     /// The partition's number.
     #[field(versions = "0+")]
@@ -117,7 +113,6 @@ pub struct PartitionProduceResponse {
 
 /// A record for which its whole batch was refused (KIP-467).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct BatchIndexAndErrorMessage {
     /// The record's place in its batch, from 0.
     #[field(versions = "8+")]
@@ -129,7 +124,6 @@ pub struct BatchIndexAndErrorMessage {
 
 /// Who leads the partition now, told with `NOT_LEADER_OR_FOLLOWER` (KIP-951).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct LeaderIdAndEpoch {
     /// The leading broker, -1 if there is none or it is unknown.
     #[field(versions = "10+", default = -1)]
@@ -141,7 +135,6 @@ pub struct LeaderIdAndEpoch {
 
 /// Where a leader named in this response listens (KIP-951).
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "9+")]
 pub struct NodeEndpoint {
     /// The broker's id.
     #[field(versions = "10+")]

@@ -36,7 +36,6 @@ pub struct SyncGroupRequest {
 
 /// What one member shall read.
 #[derive(Message, Clone, Debug, PartialEq)]
-#[message(flexible = "4+")]
 pub struct SyncGroupRequestAssignment {
     /// The member's id.
     #[field(versions = "0+")]
