@@ -1,0 +1,463 @@
+//! A whole Kafka cluster as a pure machine: no clock, no sockets, no threads. In go frames with
+//! the time they came at, out come frames, closed connections, and when to be called again.
+//!
+//! ```text
+//!   connect, handle_frame, handle_timeout, disconnect  ──>  Cluster  ──>  poll_transmit
+//!   admin verbs: create_topic, move_leader, kill, ..                      poll_close
+//!                                                                         poll_timeout
+//! ```
+//!
+//! After any call that goes in, drain `poll_transmit`, then `poll_close`, then ask
+//! `poll_timeout`. Time must not run backwards. Equal calls give equal bytes: ids come from the
+//! seed, timestamps from the wall clock that the configuration names.
+//!
+//! Several brokers live in it, each with its own connections; [`crate::door`] puts a TCP listener
+//! in front of each. Frames are without their length on the way in, with it on the way out.
+//!
+//! ```
+//! use std::time::Instant;
+//! use klamm_protocol::header::{decode_response, encode_request};
+//! use klamm_protocol::messages::metadata::MetadataRequest;
+//! use klamm_testkit::broker::{Cluster, ClusterConfig};
+//!
+//! let mut cluster = Cluster::new(ClusterConfig { brokers: 3, ..ClusterConfig::default() });
+//! let conn = cluster.connect(1);
+//! let request = MetadataRequest::default();
+//! let frame = encode_request(&request, 12, 7, Some("me"))?.into_bytes().split_off(4);
+//! cluster.handle_frame(Instant::now(), conn, frame);
+//! let (to, answer) = cluster.poll_transmit().ok_or("no answer")?;
+//! assert_eq!(to, conn);
+//! let answer = decode_response::<MetadataRequest>(answer.into_bytes().split_off(4), 12)?;
+//! assert_eq!(answer.brokers.len(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod configs;
+mod connection;
+mod dispatch;
+mod fetch;
+mod metadata;
+mod offsets;
+mod outbox;
+mod produce;
+mod topic_config;
+mod topics;
+mod topology;
+mod versions;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use klamm_protocol::header::decode_request_header;
+use klamm_protocol::wire::{Segments, Uuid};
+
+pub use config::ClusterConfig;
+pub use outbox::ConnId;
+
+use crate::control::{Control, Fault, Intercept, Observed, RuleId};
+use crate::log::{PartitionLog, Refusal};
+use connection::{Connection, cut, raw_frame};
+use dispatch::{Incoming, Machine};
+use outbox::{Answer, Context, Origin};
+use topology::{Partition, TopicSpec, unknown_topic};
+use topic_config::TopicConfig;
+
+/// An embedded Kafka cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    machine: Machine,
+    control: Control,
+    connections: BTreeMap<ConnId, Connection>,
+    next_connection: u64,
+    transmits: VecDeque<(ConnId, Segments)>,
+    closes: VecDeque<ConnId>,
+    /// Answers that a rule delays, by when they leave.
+    delayed: BTreeMap<(Instant, u64), (ConnId, Answer)>,
+    next_delayed: u64,
+    /// Connections whose next request may be served.
+    ready: VecDeque<ConnId>,
+    started: Option<Instant>,
+    wall_clock_ms: i64,
+}
+
+/// Who leads a partition, and since which epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// The leader's node id, or -1 if no replica lives.
+    pub node: i32,
+    /// The leader epoch; every change of leader raises it.
+    pub epoch: i32,
+}
+
+impl Cluster {
+    /// A cluster without topics, all brokers live.
+    pub fn new(config: ClusterConfig) -> Self {
+        Self {
+            wall_clock_ms: config.wall_clock_ms,
+            machine: Machine::new(config),
+            control: Control::default(),
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            transmits: VecDeque::new(),
+            closes: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            next_delayed: 0,
+            ready: VecDeque::new(),
+            started: None,
+        }
+    }
+
+    /// Opens a connection to a node. One to a dead or unknown node is closed at once.
+    pub fn connect(&mut self, node: i32) -> ConnId {
+        let conn = ConnId(self.next_connection);
+        self.next_connection += 1;
+        if self.machine.topology.is_live(node) {
+            self.connections.insert(conn, Connection::new(node));
+        } else {
+            self.closes.push_back(conn);
+        }
+        conn
+    }
+
+    /// Takes a request, without its length. It waits if one of this connection is being served.
+    pub fn handle_frame(&mut self, now: Instant, conn: ConnId, frame: Bytes) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.backlog.push_back(frame);
+            self.ready.push_back(conn);
+            self.run(now);
+        }
+    }
+
+    /// Does what is due. Calling it early or often is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            let (conn, answer) = entry.remove();
+            self.deliver(conn, answer);
+        }
+        self.machine.handle_timeout(now);
+        self.run(now);
+    }
+
+    /// The client has closed a connection. What it was waiting for is forgotten.
+    pub fn disconnect(&mut self, conn: ConnId) {
+        if self.connections.remove(&conn).is_some() {
+            self.machine.forget_connection(conn);
+        }
+    }
+
+    /// The next frame to send, length included.
+    pub fn poll_transmit(&mut self) -> Option<(ConnId, Segments)> {
+        self.transmits.pop_front()
+    }
+
+    /// The next connection that the broker closes, after everything polled before was sent. It is
+    /// gone already: [`disconnect`](Self::disconnect) need not be called for it.
+    pub fn poll_close(&mut self) -> Option<ConnId> {
+        self.closes.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if nothing is
+    /// due before the next request.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        [delayed, self.machine.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Requests of a connection that wait for the one being served. Whoever feeds the machine
+    /// should stop reading from a connection whose backlog grows.
+    pub fn backlog(&self, conn: ConnId) -> usize {
+        self.connections.get(&conn).map_or(0, |connection| connection.backlog.len())
+    }
+
+    /// Open connections, of all nodes.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Sets what metadata says of a node's address.
+    pub fn set_address(&mut self, node: i32, host: &str, port: u16) {
+        self.machine.topology.set_address(node, host, port);
+    }
+
+    /// Sets a rule for requests to come; see [`crate::control`].
+    pub fn intercept(&mut self, intercept: Intercept) -> RuleId {
+        self.control.add(intercept)
+    }
+
+    /// The rules in force.
+    pub fn control(&mut self) -> &mut Control {
+        &mut self.control
+    }
+
+    /// Makes a topic.
+    ///
+    /// # Errors
+    /// What CreateTopics would answer.
+    pub fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        replication: i16,
+    ) -> Result<(), Refusal> {
+        self.create_topic_with(name, partitions, replication, &[])
+    }
+
+    /// Makes a topic with settings, as `("max.message.bytes", "1000")`.
+    ///
+    /// # Errors
+    /// What CreateTopics would answer.
+    pub fn create_topic_with(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        replication: i16,
+        settings: &[(&str, &str)],
+    ) -> Result<(), Refusal> {
+        let mut config = TopicConfig::default();
+        for (key, value) in settings {
+            config.set(key, Some(value))?;
+        }
+        let spec = TopicSpec {
+            partitions: Some(partitions),
+            replication: Some(replication),
+            assignments: Vec::new(),
+            config,
+        };
+        self.machine.topology.create(name, spec, false)?;
+        self.settle_change();
+        Ok(())
+    }
+
+    /// Removes a topic with its records. False if there is none of that name.
+    pub fn delete_topic(&mut self, name: &str) -> bool {
+        let gone = self.machine.topology.delete(name);
+        self.settle_change();
+        gone
+    }
+
+    /// The names of all topics, in order.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.machine.topology.topics().map(|topic| topic.name.as_str())
+    }
+
+    /// The id of a topic.
+    pub fn topic_id(&self, name: &str) -> Option<Uuid> {
+        self.machine.topology.topic(name).map(|topic| topic.id)
+    }
+
+    /// How many partitions a topic has.
+    pub fn partitions(&self, name: &str) -> Option<usize> {
+        self.machine.topology.topic(name).map(|topic| topic.partitions.len())
+    }
+
+    /// The log of a partition.
+    pub fn log(&self, topic: &str, partition: i32) -> Option<&PartitionLog> {
+        self.machine.topology.partition(topic, partition).map(|partition| &partition.log)
+    }
+
+    /// Changes the log of a partition in a test's own way, and lets those who wait look again.
+    ///
+    /// # Errors
+    /// There is no such partition, or what `change` says.
+    pub fn edit_log<T>(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        change: impl FnOnce(&mut PartitionLog) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let found = self.machine.topology.partition_mut(topic, partition);
+        let outcome = change(&mut found.ok_or_else(|| unknown_topic(topic))?.log);
+        self.settle_change();
+        outcome
+    }
+
+    /// Who leads a partition.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<Leadership> {
+        let partition = self.machine.topology.partition(topic, partition)?;
+        Some(Leadership { node: partition.leader, epoch: partition.leader_epoch })
+    }
+
+    /// Makes `node` lead a partition, in a new epoch; it becomes a replica if it was none. False
+    /// if the node is dead or the partition unknown.
+    pub fn move_leader(&mut self, topic: &str, partition: i32, node: i32) -> bool {
+        let moved = self.machine.topology.move_leader(topic, partition, node);
+        self.settle_change();
+        moved
+    }
+
+    /// Loses the end of a partition's log from `offset` on, as an unclean election does: the same
+    /// node leads on, in a new epoch. False if the partition is unknown or has no leader.
+    pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> bool {
+        let found = self.machine.topology.partition_mut(topic, partition);
+        let Some(Partition { leader, log, .. }) = found.filter(|found| found.leader >= 0) else {
+            return false;
+        };
+        log.truncate(offset);
+        let leader = *leader;
+        self.move_leader(topic, partition, leader)
+    }
+
+    /// Stops a node: its connections close, its partitions get other leaders. False if it was
+    /// dead already or never there.
+    pub fn kill(&mut self, node: i32) -> bool {
+        if !self.machine.topology.set_live(node, false) {
+            return false;
+        }
+        let of_node = self.connections.iter().filter(|(_, connection)| connection.node == node);
+        for conn in of_node.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            self.close(conn);
+        }
+        self.machine.fetches.forget_sessions(node);
+        self.settle_change();
+        true
+    }
+
+    /// Starts a node that was stopped; it is in sync at once. False if it was not dead.
+    pub fn revive(&mut self, node: i32) -> bool {
+        let revived = self.machine.topology.set_live(node, true);
+        self.settle_change();
+        revived
+    }
+
+    /// Whether a node is there and was not stopped.
+    pub fn is_live(&self, node: i32) -> bool {
+        self.machine.topology.is_live(node)
+    }
+
+    /// Forgets a node's fetch sessions, as when others have pushed them out.
+    pub fn forget_fetch_sessions(&mut self, node: i32) {
+        self.machine.fetches.forget_sessions(node);
+    }
+
+    /// Serves what can be served, until every connection waits for its client or for time.
+    fn run(&mut self, now: Instant) {
+        self.settle(Some(now));
+        while let Some(conn) = self.ready.pop_front() {
+            let next = self.connections.get_mut(&conn).and_then(Connection::next_frame);
+            if let Some(frame) = next {
+                self.serve(now, conn, frame);
+                self.settle(Some(now));
+                self.ready.push_back(conn);
+            }
+        }
+    }
+
+    fn serve(&mut self, now: Instant, conn: ConnId, frame: Bytes) {
+        let Some(node) = self.connections.get(&conn).map(|connection| connection.node) else {
+            return;
+        };
+        let (header, body) = match decode_request_header(frame.clone()) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                tracing::debug!(%error, "a request without a header");
+                return self.close(conn);
+            }
+        };
+        let origin = Origin {
+            conn,
+            node,
+            key: header.api_key,
+            version: header.api_version,
+            correlation_id: header.correlation_id,
+        };
+        let fault = if self.control.is_idle() {
+            Fault::Observe
+        } else {
+            self.control.judge(&Observed {
+                node,
+                connection: conn.0,
+                api_key: header.api_key,
+                api_version: header.api_version,
+                correlation_id: header.correlation_id,
+                client_id: header.client_id.clone(),
+                frame,
+            })
+        };
+        let refusal = match &fault {
+            Fault::Swallow => return,
+            Fault::Cut => return self.close(conn),
+            Fault::Answer(body) => {
+                let frame = raw_frame(header.correlation_id, body);
+                return self.transmits.push_back((conn, frame));
+            }
+            Fault::Fail(code) => Some(*code),
+            _ => None,
+        };
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.busy = Some(fault);
+        }
+        if !self.machine.accepts(&header, &origin) {
+            return;
+        }
+        let client_id = header.client_id.as_deref().unwrap_or_default();
+        let context = Context { now, wall_ms: self.wall_ms(now), origin, client_id };
+        if let Err(error) = self.machine.serve(Incoming { context, body, refusal }) {
+            tracing::debug!(%error, api = %header.api_key, "a request cannot be decoded");
+            self.close(conn);
+        }
+    }
+
+    /// Sends answers on their way, as the rules have it. Without a time (an admin verb called
+    /// between requests) a delay counts from the last time the cluster was told.
+    fn settle(&mut self, now: Option<Instant>) {
+        while let Some((origin, answer)) = self.machine.outbox.pop() {
+            let conn = origin.conn;
+            let Some(connection) = self.connections.get_mut(&conn) else {
+                continue;
+            };
+            match (connection.busy.clone(), now) {
+                (Some(Fault::Delay(by)), Some(now)) => {
+                    self.delayed.insert((now + by, self.next_delayed), (conn, answer));
+                    self.next_delayed += 1;
+                }
+                (Some(Fault::DropResponse), _) => self.deliver(conn, Answer::Silence),
+                (Some(Fault::CutAfter(limit)), _) => {
+                    if let Answer::Frame(frame) = answer {
+                        self.transmits.push_back((conn, cut(frame, limit)));
+                    }
+                    self.close(conn);
+                }
+                _ => self.deliver(conn, answer),
+            }
+        }
+    }
+
+    /// Sends an answer and lets the connection's next request come.
+    fn deliver(&mut self, conn: ConnId, answer: Answer) {
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
+        connection.busy = None;
+        self.ready.push_back(conn);
+        match answer {
+            Answer::Frame(frame) => self.transmits.push_back((conn, frame)),
+            Answer::Silence => {}
+            Answer::Close => self.close(conn),
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        if self.connections.remove(&conn).is_some() {
+            self.machine.forget_connection(conn);
+            self.closes.push_back(conn);
+        }
+    }
+
+    fn settle_change(&mut self) {
+        self.machine.changed();
+        self.settle(None);
+    }
+
+    fn wall_ms(&mut self, now: Instant) -> i64 {
+        let started = *self.started.get_or_insert(now);
+        let passed = now.saturating_duration_since(started).as_millis();
+        self.wall_clock_ms.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests;
