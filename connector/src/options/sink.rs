@@ -1,0 +1,73 @@
+//! The options of the sink.
+
+use super::builder::SinkOptionsBuilder;
+use super::raw::RawOptions;
+use super::table::SINK;
+use crate::error::{Error, Result};
+
+/// What a write was asked to do, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkOptions {
+    topic: Option<String>,
+    checkpoint_location: Option<String>,
+    client: Vec<(String, String)>,
+}
+
+impl SinkOptions {
+    /// Typed setters for the same options.
+    pub fn builder() -> SinkOptionsBuilder {
+        SinkOptionsBuilder::default()
+    }
+
+    /// Reads name and value pairs.
+    ///
+    /// # Errors
+    /// `InvalidOption` for an unknown name, which comes with the nearest known one; for serialisers, since keys and
+    /// values are bytes; and when `kafka.bootstrap.servers` is missing.
+    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self>
+    where
+        N: AsRef<str>,
+        V: Into<String>,
+    {
+        let raw = RawOptions::from_pairs(pairs, SINK)?;
+        for (key, words) in SERIALIZERS {
+            if raw.client(key).is_some() {
+                return Err(Error::option(format!(
+                    "Kafka option '{key}' is not supported as {words} serialized with ByteArraySerializer."
+                )));
+            }
+        }
+        if raw.client("bootstrap.servers").is_none() {
+            return Err(Error::option(
+                "Kafka option bootstrap.servers is not set. Please make sure it is set and retry. \
+                 Set kafka.bootstrap.servers to host:port of at least one broker",
+            )
+            .with_condition("MISSING_KAFKA_OPTION"));
+        }
+        Ok(Self {
+            // An empty name stays: it is an invalid topic and not an option that was left out.
+            topic: raw.get("topic").map(|topic| topic.trim().to_owned()),
+            checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
+            client: raw.into_client(),
+        })
+    }
+
+    /// The topic that every row goes to, stronger than the column `topic`.
+    pub fn topic(&self) -> Option<&str> {
+        self.topic.as_deref()
+    }
+
+    /// The folder of the checkpoint, if it was named among the sink's options.
+    pub fn checkpoint_location(&self) -> Option<&str> {
+        self.checkpoint_location.as_deref()
+    }
+
+    /// The options of the client, without `kafka.`, ordered by name.
+    pub fn client(&self) -> &[(String, String)] {
+        &self.client
+    }
+}
+
+/// The serialisers that nobody may choose, and Spark's words about each.
+const SERIALIZERS: [(&str, &str); 2] =
+    [("key.serializer", "keys are"), ("value.serializer", "value are")];

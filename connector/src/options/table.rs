@@ -1,0 +1,111 @@
+//! Every option of the source and of the sink: its spelling, where it counts, its default, what it does.
+//!
+//! The builders' setters are made from the same rows ([`super::builder`]).
+
+use super::builder::{SinkOptionsBuilder, SourceOptionsBuilder};
+use super::limits::Offsets;
+use super::value::OptionText;
+use crate::offsets::{PartitionOffsets, TopicPartition};
+
+/// One option: the row that parser, setter and documentation share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionRow {
+    /// The spelling of Spark's guides. Any case is accepted.
+    pub name: &'static str,
+    /// Which reads it counts for; the sink's options count for every write.
+    pub scope: Scope,
+    /// What holds without it, in words where it is not a value.
+    pub default: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Where an option has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In streams and in batches.
+    Both,
+    /// In streams; a batch warns and ignores it.
+    Stream,
+    /// In batches; a stream refuses or ignores it.
+    Batch,
+    /// Nowhere: accepted because Spark's users set it.
+    Nowhere,
+}
+
+/// Makes a table and the builder's setters from rows of: doc, spelling, setter(type), scope, default.
+macro_rules! rows {
+    ($table:ident, $builder:ident: $($(#[doc = $doc:literal])+ $name:literal, $setter:ident($type:ty), $scope:ident, $default:literal;)+) => {
+        /// The rows, in the order of the guides.
+        pub const $table: &[OptionRow] = &[$(OptionRow {
+            name: $name,
+            scope: Scope::$scope,
+            default: $default,
+            doc: concat!($($doc),+).trim_ascii(),
+        },)+];
+
+        impl $builder {
+            $($(#[doc = $doc])+ #[doc = concat!("\n\nOption `", $name, "`; default: ", $default, ".")]
+            #[must_use]
+            pub fn $setter(self, value: $type) -> Self {
+                self.with_option($name, value.text())
+            })+
+        }
+    };
+}
+
+rows! {
+    SOURCE, SourceOptionsBuilder:
+    /// The topics to read; as a string, names with commas between.
+    "subscribe", with_subscribe(&[&str]), Both, "none; one of subscribe, subscribePattern, assign is required";
+    /// The topics to read: a Java regular expression, found anywhere in the name unless it is anchored.
+    "subscribePattern", with_subscribe_pattern(&str), Both, "none; one of subscribe, subscribePattern, assign is required";
+    /// The partitions to read; as a string, JSON such as `{"topicA":[0,1]}`.
+    "assign", with_assign(&[TopicPartition]), Both, "none; one of subscribe, subscribePattern, assign is required";
+    /// Where to start, in milliseconds: at the first record of this timestamp or later. Stronger than the next two.
+    "startingTimestamp", with_starting_timestamp(i64), Both, "none";
+    /// Where to start, a timestamp in milliseconds for each partition. Stronger than `startingOffsets`.
+    "startingOffsetsByTimestamp", with_starting_offsets_by_timestamp(&PartitionOffsets), Both, "none";
+    /// Where to start: `earliest`, `latest`, or JSON in which -1 is the latest and -2 the earliest offset.
+    "startingOffsets", with_starting_offsets(&Offsets), Both, "latest for a stream, earliest for a batch";
+    /// What to do in a partition that has no record at or after the starting timestamp: `error` or `latest`.
+    "startingOffsetsByTimestampStrategy", with_starting_offsets_by_timestamp_strategy(&str), Both, "error";
+    /// Where to end, in milliseconds. Stronger than the next two; a stream ignores it.
+    "endingTimestamp", with_ending_timestamp(i64), Batch, "none";
+    /// Where to end, a timestamp in milliseconds for each partition. Stronger than `endingOffsets`; refused in a stream.
+    "endingOffsetsByTimestamp", with_ending_offsets_by_timestamp(&PartitionOffsets), Batch, "none";
+    /// Where to end: `latest`, or JSON in which -1 is the latest offset; refused in a stream.
+    "endingOffsets", with_ending_offsets(&Offsets), Batch, "latest";
+    /// Whether records that are gone before they were read are an error; otherwise what is left is read.
+    "failOnDataLoss", with_fail_on_data_loss(bool), Both, "true";
+    /// Whether rows carry the column `headers`.
+    "includeHeaders", with_include_headers(bool), Both, "false";
+    /// How many pieces a batch is read in at least; large ranges are cut to reach it.
+    "minPartitions", with_min_partitions(i32), Both, "one piece per partition";
+    /// How many offsets a piece spans at most; larger ranges are cut.
+    "maxRecordsPerPartition", with_max_records_per_partition(i64), Both, "no limit";
+    /// About how many offsets a micro-batch takes at most, shared among partitions by their backlog.
+    "maxOffsetsPerTrigger", with_max_offsets_per_trigger(i64), Stream, "no limit";
+    /// How many new offsets a micro-batch waits for.
+    "minOffsetsPerTrigger", with_min_offsets_per_trigger(i64), Stream, "none";
+    /// How long a micro-batch waits for `minOffsetsPerTrigger` at most; as a string `5s`, `100ms`, `2h`.
+    "maxTriggerDelay", with_max_trigger_delay(std::time::Duration), Stream, "15m";
+    /// How long a read may wait for records that should be there.
+    "kafkaConsumer.pollTimeoutMs", with_poll_timeout(std::time::Duration), Both, "120000";
+    /// How often offsets are asked for in all before a failure is final.
+    "fetchOffset.numRetries", with_fetch_offset_attempts(i32), Both, "3";
+    /// The pause after each failed attempt to ask for offsets.
+    "fetchOffset.retryIntervalMs", with_fetch_offset_retry_interval(std::time::Duration), Both, "1000";
+    /// What the names of generated groups begin with; ignored when `kafka.group.id` is set.
+    "groupIdPrefix", with_group_id_prefix(&str), Both, "spark-kafka-source for a stream, spark-kafka-relation for a batch";
+}
+
+rows! {
+    SINK, SinkOptionsBuilder:
+    /// The topic to write to. Stronger than the column `topic`.
+    "topic", with_topic(&str), Both, "none; the column topic decides";
+    /// The folder of the checkpoint, for a query that is given none by other means.
+    "checkpointLocation", with_checkpoint_location(&str), Stream, "none";
+    /// Has no effect, as in Spark: headers are written whenever there is a column of that name.
+    "includeHeaders", with_include_headers(bool), Nowhere, "false";
+}
