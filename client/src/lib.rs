@@ -1,3 +1,19 @@
-//! (to be written)
+//! A Kafka client on tokio: typed requests in, answers and record batches out. No C library, no unbounded queue, a deadline on
+//! everything.
+//!
+//! From the bottom to the top; a module names only those above it in this list:
+//!
+//! 1. [`error`], [`config`] (string keys in [`mod@config`]): one error, one table of options.
+//! 2. [`net`]: byte streams, and the loop that owns each.
+//! 3. [`cluster`]: brokers by id, metadata, retries.
+
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod config;
+pub mod error;
+mod keys;
+pub mod net;
+
+pub use config::Config;
+pub use error::{Error, ErrorKind, Fault, Result};

@@ -1,0 +1,444 @@
+//! Options. In: typed setters, or string pairs as Kafka's own clients spell them; out: a [`Config`] that nobody changes any more.
+//! Each option is one row of the table below, from which its field, getter, setter, string key, default and doc are made.
+
+use std::fmt;
+use std::time::Duration;
+
+use klamm_protocol::records::Compression;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::{self, Key, OptionValue, Status};
+
+/// Makes `Config` and its key table from rows of: doc, name and setter, type, default, string key.
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $field:ident / $setter:ident: $type:ty = $default:expr, $key:literal;)+) => {
+        /// Every option of a client. `Default` gives Kafka's defaults, and no bootstrap server.
+        #[derive(Clone, PartialEq)]
+        pub struct Config {
+            bootstrap: Vec<Address>,
+            $($field: $type,)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { bootstrap: Vec::new(), $($field: $default,)+ }
+            }
+        }
+
+        impl Config {
+            $($(#[doc = $doc])+ #[doc = concat!("\n\nString key: `", $key, "`.")]
+            pub fn $field(&self) -> &$type {
+                &self.$field
+            }
+
+            $(#[doc = $doc])+ #[doc = concat!("\n\nString key: `", $key, "`; default: `", stringify!($default), "`.")]
+            #[must_use]
+            pub fn $setter(mut self, value: $type) -> Self {
+                self.$field = value;
+                self
+            }
+            )+
+
+            /// Sets one option from its text; `false` if no option has this name.
+            fn set(&mut self, name: &str, text: &str) -> Result<bool> {
+                match name {
+                    $($key => {
+                        let form = <$type as OptionValue>::FORM;
+                        let value = <$type as OptionValue>::parse(text.trim());
+                        self.$field = value.ok_or_else(|| keys::malformed($key, text, form))?;
+                    })+
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+        }
+
+        /// The rows of the options that take effect.
+        fn used() -> Vec<Key> {
+            let default = Config::default();
+            vec![$(Key {
+                name: $key,
+                default: OptionValue::show(&default.$field),
+                form: <$type as OptionValue>::FORM,
+                doc: concat!($($doc),+).trim_ascii(),
+                status: Status::Used,
+            },)+]
+        }
+    };
+}
+
+options! {
+    /// The name by which the brokers log and limit this client.
+    client_id / with_client_id: String = "klamm".to_owned(), "client.id";
+    /// The rack this client stands in, so that a broker may answer from the nearest replica (KIP-392).
+    client_rack / with_client_rack: String = String::new(), "client.rack";
+    /// How long one request may take before its connection is given up.
+    request_timeout / with_request_timeout: Duration = Duration::from_secs(30), "request.timeout.ms";
+    /// How long a call may take with all its retries, where it has no time limit of its own.
+    api_timeout / with_api_timeout: Duration = Duration::from_secs(60), "default.api.timeout.ms";
+    /// How long opening a connection may take, up to the broker's first answer. Java waits 10000 for the TCP connection alone.
+    connect_timeout / with_connect_timeout: Duration = Duration::from_secs(5), "socket.connection.setup.timeout.ms";
+    /// The first pause before a broker that failed is tried again.
+    reconnect_backoff / with_reconnect_backoff: Duration = Duration::from_millis(50), "reconnect.backoff.ms";
+    /// The longest pause before a broker that failed is tried again.
+    reconnect_backoff_max / with_reconnect_backoff_max: Duration = Duration::from_secs(1), "reconnect.backoff.max.ms";
+    /// The first pause before a request is repeated.
+    retry_backoff / with_retry_backoff: Duration = Duration::from_millis(100), "retry.backoff.ms";
+    /// The longest pause before a request is repeated (KIP-580).
+    retry_backoff_max / with_retry_backoff_max: Duration = Duration::from_secs(1), "retry.backoff.max.ms";
+    /// How old the view of the cluster may grow before it is refreshed unasked.
+    metadata_max_age / with_metadata_max_age: Duration = Duration::from_secs(300), "metadata.max.age.ms";
+    /// How long a connection without requests is kept; -1 keeps it until the broker closes it.
+    max_idle / with_max_idle: Option<Duration> = Some(Duration::from_secs(540)), "connections.max.idle.ms";
+    /// How many requests may await an answer on one connection. A producer keeps order with up to five.
+    max_in_flight / with_max_in_flight: u32 = 5, "max.in.flight.requests.per.connection";
+    /// The largest response taken from a broker, in bytes; librdkafka's name, since Java has no such limit.
+    max_frame / with_max_frame: usize = 100 << 20, "receive.message.max.bytes";
+    /// The size of the kernel's receive buffer in bytes; -1 leaves it to the system, which Java does not by default.
+    receive_buffer / with_receive_buffer: Option<i32> = Some(-1), "receive.buffer.bytes";
+    /// The size of the kernel's send buffer in bytes; -1 leaves it to the system, which Java does not by default.
+    send_buffer / with_send_buffer: Option<i32> = Some(-1), "send.buffer.bytes";
+    /// How bytes travel: only `PLAINTEXT` in this version.
+    security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext, "security.protocol";
+    /// Whether asking for a topic to read may create it, where the brokers allow that. Java's consumer says true.
+    allow_auto_create / with_allow_auto_create: bool = false, "allow.auto.create.topics";
+    /// The group whose stored offsets are meant where a call names none.
+    group_id / with_group_id: Option<String> = None, "group.id";
+
+    /// Whether records of open and aborted transactions are read.
+    isolation / with_isolation: Isolation = Isolation::ReadUncommitted, "isolation.level";
+    /// How many bytes a broker gathers before it answers a fetch.
+    fetch_min_bytes / with_fetch_min_bytes: u32 = 1, "fetch.min.bytes";
+    /// The most bytes one fetch brings; a larger single batch comes whole.
+    fetch_max_bytes / with_fetch_max_bytes: u32 = 50 << 20, "fetch.max.bytes";
+    /// How long a broker waits for the least bytes of a fetch.
+    fetch_max_wait / with_fetch_max_wait: Duration = Duration::from_millis(500), "fetch.max.wait.ms";
+    /// The most bytes of one partition that a fetch brings; a larger first batch comes whole.
+    partition_fetch_bytes / with_partition_fetch_bytes: u32 = 1 << 20, "max.partition.fetch.bytes";
+
+    /// How many replicas have to have a record before it counts as written.
+    acks / with_acks: Acks = Acks::All, "acks";
+    /// Whether the broker discards what a retry would write twice. Needs acks=all, and at most five requests in flight.
+    idempotence / with_idempotence: bool = true, "enable.idempotence";
+    /// How large a batch grows before it is sent, in bytes before compression.
+    batch_size / with_batch_size: usize = 16 << 10, "batch.size";
+    /// How long a batch waits for more records.
+    linger / with_linger: Duration = Duration::from_millis(5), "linger.ms";
+    /// How batches are compressed.
+    compression / with_compression: Compression = Compression::None, "compression.type";
+    /// gzip's level, 1 to 9.
+    gzip_level / with_gzip_level: Option<i32> = None, "compression.gzip.level";
+    /// LZ4's level, 1 to 17.
+    lz4_level / with_lz4_level: Option<i32> = None, "compression.lz4.level";
+    /// Zstandard's level, -131072 to 22.
+    zstd_level / with_zstd_level: Option<i32> = None, "compression.zstd.level";
+    /// How many bytes of records may wait to be written, over all partitions.
+    buffer_memory / with_buffer_memory: usize = 32 << 20, "buffer.memory";
+    /// How long appending may wait for memory or metadata.
+    max_block / with_max_block: Duration = Duration::from_secs(60), "max.block.ms";
+    /// How long a record may take from being appended to its outcome.
+    delivery_timeout / with_delivery_timeout: Duration = Duration::from_secs(120), "delivery.timeout.ms";
+    /// The largest produce request, and so the largest record, in bytes.
+    max_request_size / with_max_request_size: usize = 1 << 20, "max.request.size";
+    /// How often a batch is sent again within its delivery timeout.
+    retries / with_retries: u32 = i32::MAX as u32, "retries";
+    /// Whether records with a key are spread as if they had none.
+    ignore_keys / with_ignore_keys: bool = false, "partitioner.ignore.keys";
+}
+
+impl Config {
+    /// Kafka's defaults with these bootstrap servers, `host:port` separated by commas.
+    pub fn new(bootstrap: &str) -> Result<Self> {
+        let mut config = Self::default();
+        config.bootstrap = parse_bootstrap(bootstrap)?;
+        Ok(config)
+    }
+
+    /// Reads string options. A later pair replaces an earlier one of the same key. As in Java, idempotence gives way to options
+    /// it does not agree with, unless it is set itself.
+    ///
+    /// Errors: a key nobody knows (the nearest known one is named), a value of the wrong form, a key or value that this version
+    /// does not support, options that contradict each other, no bootstrap server.
+    pub fn from_properties<K, V>(properties: impl IntoIterator<Item = (K, V)>) -> Result<Self>
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let (mut config, mut chosen) = (Self::default(), false);
+        for (name, text) in properties {
+            chosen |= name.as_ref() == IDEMPOTENCE;
+            config.take(name.as_ref(), text.as_ref())?;
+        }
+        if !chosen {
+            config.idempotence = config.acks == Acks::All && config.max_in_flight <= 5;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The servers to start from; brokers are then met at the addresses they advertise.
+    pub fn bootstrap(&self) -> &[Address] {
+        &self.bootstrap
+    }
+
+    /// Checks what one option cannot know alone; [`crate::Client::connect`] does it too.
+    ///
+    /// Errors: no bootstrap server, idempotence without `acks=all` or with more than five requests in flight, a delivery timeout
+    /// shorter than one request, limits of zero.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
+            Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
+        };
+        if self.bootstrap.is_empty() {
+            return wrong(
+                "no bootstrap server is given",
+                BOOTSTRAP,
+                "set it to host:port of at least one broker",
+            );
+        }
+        if self.idempotence && self.acks != Acks::All {
+            return wrong(
+                "an idempotent producer needs acks=all",
+                "acks",
+                "leave it out, or set enable.idempotence=false",
+            );
+        }
+        if self.idempotence && self.max_in_flight > 5 {
+            return wrong(
+                "an idempotent producer keeps order only with up to five requests in flight",
+                "max.in.flight.requests.per.connection",
+                "set it to 5 or less, or set enable.idempotence=false",
+            );
+        }
+        if self.max_in_flight == 0 {
+            return wrong(
+                "no request could ever be sent",
+                "max.in.flight.requests.per.connection",
+                "set it to at least 1",
+            );
+        }
+        if self.delivery_timeout < self.request_timeout + self.linger {
+            return wrong(
+                "a record may take less time than one request",
+                "delivery.timeout.ms",
+                "set it to at least request.timeout.ms plus linger.ms",
+            );
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: &str, text: &str) -> Result<()> {
+        if name == BOOTSTRAP {
+            self.bootstrap = parse_bootstrap(text)?;
+            return Ok(());
+        }
+        if self.set(name, text)? || keys::reason(keys::UNUSED, name).is_some() {
+            return Ok(());
+        }
+        match keys::reason(keys::REFUSED, name) {
+            Some(why) => Err(Error::new(ErrorKind::Config, "an option cannot be set")
+                .with("option", name)
+                .with("because", why)
+                .with_hint("take it away")),
+            None => Err(keys::unknown(name, all_keys().iter().map(|key| key.name))),
+        }
+    }
+}
+
+/// Not derived, so that a secret among later options has to be shown on purpose.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = &self.client_id;
+        f.debug_struct("Config").field("bootstrap", &self.bootstrap).field("client_id", client).finish_non_exhaustive()
+    }
+}
+
+/// Every string key: those with an effect, those accepted without one, and those refused. The names of a family end in `*`.
+pub fn all_keys() -> Vec<Key> {
+    let row = |status: Status| {
+        move |(name, doc): &(&'static str, &'static str)| Key {
+            name,
+            default: String::new(),
+            form: "",
+            doc,
+            status,
+        }
+    };
+    let bootstrap = Key {
+        name: BOOTSTRAP,
+        default: String::new(),
+        form: ADDRESS_FORM,
+        doc: "The servers to start from; brokers are then met at the addresses they advertise.",
+        status: Status::Used,
+    };
+    let mut all = vec![bootstrap];
+    all.extend(used());
+    all.extend(keys::UNUSED.iter().map(row(Status::Unused)));
+    all.extend(keys::REFUSED.iter().map(row(Status::Refused)));
+    all
+}
+
+/// Where a broker listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// A name or an IP address, an IPv6 one without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How bytes travel to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecurityProtocol {
+    /// Without encryption and without a login.
+    Plaintext,
+}
+
+/// Whether records of open and aborted transactions are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// All records; the latest offset is the high watermark.
+    ReadUncommitted,
+    /// Only records of committed transactions and of none; the latest offset is the last stable one.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The number by which requests name it.
+    pub fn to_wire(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => 0,
+            Self::ReadCommitted => 1,
+        }
+    }
+}
+
+/// Who has to have a record before it counts as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Acks {
+    /// Nobody: brokers do not answer, and losses go unnoticed.
+    None,
+    /// The leader alone.
+    Leader,
+    /// All replicas in sync.
+    All,
+}
+
+impl Acks {
+    /// The number by which requests name it.
+    pub fn to_wire(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
+impl OptionValue for SecurityProtocol {
+    const FORM: &'static str = "PLAINTEXT; TLS and SASL are not supported in this version";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.eq_ignore_ascii_case("plaintext").then_some(Self::Plaintext)
+    }
+
+    fn show(&self) -> String {
+        "PLAINTEXT".to_owned()
+    }
+}
+
+impl OptionValue for Isolation {
+    const FORM: &'static str = "read_uncommitted or read_committed";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "read_uncommitted" => Some(Self::ReadUncommitted),
+            "read_committed" => Some(Self::ReadCommitted),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        let name = if *self == Self::ReadCommitted { "read_committed" } else { "read_uncommitted" };
+        name.to_owned()
+    }
+}
+
+impl OptionValue for Acks {
+    const FORM: &'static str = "all, -1, 1 or 0";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "all" | "-1" => Some(Self::All),
+            "1" => Some(Self::Leader),
+            "0" => Some(Self::None),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        let name = match self {
+            Self::None => "0",
+            Self::Leader => "1",
+            Self::All => "all",
+        };
+        name.to_owned()
+    }
+}
+
+impl OptionValue for Compression {
+    const FORM: &'static str = "none, gzip, snappy, lz4 or zstd";
+
+    fn parse(text: &str) -> Option<Self> {
+        CODECS.iter().find(|(name, _)| *name == text).map(|(_, codec)| *codec)
+    }
+
+    fn show(&self) -> String {
+        CODECS.iter().find(|(_, codec)| codec == self).map_or("none", |(name, _)| *name).to_owned()
+    }
+}
+
+/// Reads `host:port,...`; a listener's name before `://` is allowed, as in Java, and ignored.
+fn parse_bootstrap(text: &str) -> Result<Vec<Address>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parse = |part| parse_address(part).ok_or_else(|| keys::malformed(BOOTSTRAP, part, ADDRESS_FORM));
+    parts.map(parse).collect()
+}
+
+fn parse_address(text: &str) -> Option<Address> {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = match bare {
+        Some(inner) => inner,
+        None if host.contains([':', '[', ']', '/', ' ']) => return None,
+        None => host,
+    };
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then(|| Address { host: host.to_owned(), port })
+}
+
+const BOOTSTRAP: &str = "bootstrap.servers";
+const IDEMPOTENCE: &str = "enable.idempotence";
+const ADDRESS_FORM: &str = "host:port, several separated by commas, IPv6 addresses in brackets";
+const CODECS: &[(&str, Compression)] = &[
+    ("none", Compression::None),
+    ("gzip", Compression::Gzip),
+    ("snappy", Compression::Snappy),
+    ("lz4", Compression::Lz4),
+    ("zstd", Compression::Zstd),
+];
+
+#[cfg(test)]
+mod tests;

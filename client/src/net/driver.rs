@@ -1,0 +1,259 @@
+//! The only loop that owns a byte stream. In: requests from any number of [`Handle`]s; out: their answers, or how each was lost.
+//!
+//! ```text
+//!  Handle --Command--> [ Connection machine ] --bytes, vectored--> stream
+//!  Handle <--Answer--- [   frames, ids      ] <--bytes------------ stream
+//! ```
+//!
+//! A caller that goes away leaves a whole request on the wire or none: the loop writes on, and the answer finds nobody.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use klamm_protocol::session::connection::{
+    CloseReason, Connection, ConnectionEvent, ConnectionOptions, Outgoing,
+};
+use klamm_protocol::wire::Segments;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::net::dial::Stream;
+
+/// Starts the loop on a stream that is open and silent, as a task of the current runtime. The connection ends when the sender and
+/// all its clones are gone and the last request is answered, or when the stream ends.
+pub(crate) fn start(stream: impl Stream, options: ConnectionOptions) -> mpsc::Sender<Command> {
+    let (sender, commands) = mpsc::channel(QUEUE);
+    let now = Instant::now();
+    let driver = Driver {
+        stream,
+        commands,
+        connection: Connection::new(now.into_std(), options),
+        waiting: HashMap::new(),
+        outgoing: Segments::new(),
+        flushed: true,
+        asked_to_close: false,
+        failure: None,
+        closed: CloseReason::Asked,
+        alarm: Box::pin(sleep_until(now)),
+    };
+    tokio::spawn(driver.run());
+    sender
+}
+
+/// What handles ask of the loop.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Write a request and answer when its response is there, or when it is written if it has none.
+    Request(Outgoing, oneshot::Sender<Answer>),
+    /// The handshake is over.
+    Ready,
+}
+
+/// A response's frame, empty for a request without one, or how it was lost.
+pub(crate) type Answer = Result<Bytes, Loss>;
+
+/// How a request was lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    /// Why the connection ended; `None` if only the request's own time ran out in the queue.
+    pub(crate) reason: Option<CloseReason>,
+    /// Whether it may have been carried out.
+    pub(crate) sent: bool,
+    /// The stream's failure behind it.
+    pub(crate) failure: Option<Arc<io::Error>>,
+}
+
+struct Driver<S> {
+    stream: S,
+    commands: mpsc::Receiver<Command>,
+    connection: Connection,
+    waiting: HashMap<i32, oneshot::Sender<Answer>>,
+    outgoing: Segments,
+    flushed: bool,
+    asked_to_close: bool,
+    failure: Option<Arc<io::Error>>,
+    closed: CloseReason,
+    alarm: Pin<Box<Sleep>>,
+}
+
+/// One thing that happened.
+enum Step {
+    Command(Option<Command>),
+    Wrote(usize),
+    Read(usize),
+    Flushed,
+    Woken,
+    Failed(io::Error),
+}
+
+impl<S: Stream> Driver<S> {
+    async fn run(mut self) {
+        while !self.connection.is_closed() {
+            let step = poll_fn(|cx| self.poll_step(cx)).await;
+            let now = Instant::now().into_std();
+            self.take(step, now);
+            if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+                self.connection.handle_timeout(now);
+            }
+            self.deliver();
+        }
+        self.refuse_rest();
+    }
+
+    /// The first of: a new request if there is room, progress in writing, bytes, the alarm. In this order nothing starves: room
+    /// and output are bounded, and what is due is looked at after each step.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if self.connection.capacity() > 0 && !self.asked_to_close {
+            if let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                return Poll::Ready(Step::Command(command));
+            }
+        }
+        if let Poll::Ready(step) = self.poll_write(cx) {
+            return Poll::Ready(step);
+        }
+        let read = pin!(self.stream.read_buf(self.connection.receive_buffer()));
+        if let Poll::Ready(result) = read.poll(cx) {
+            return Poll::Ready(result.map_or_else(Step::Failed, Step::Read));
+        }
+        self.poll_alarm(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        while self.outgoing.remaining() < GATHER {
+            match self.connection.poll_transmit() {
+                Some(request) => request.into_iter().for_each(|part| self.outgoing.push(part)),
+                None => break,
+            }
+        }
+        let stream = Pin::new(&mut self.stream);
+        if self.outgoing.is_empty() {
+            return match ready!(if self.flushed { Poll::Pending } else { stream.poll_flush(cx) }) {
+                Ok(()) => Poll::Ready(Step::Flushed),
+                Err(error) => Poll::Ready(Step::Failed(error)),
+            };
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = self.outgoing.chunks_vectored(&mut slices);
+        match ready!(stream.poll_write_vectored(cx, &slices[..filled])) {
+            Ok(0) => Poll::Ready(Step::Failed(io::ErrorKind::WriteZero.into())),
+            Ok(count) => Poll::Ready(Step::Wrote(count)),
+            Err(error) => Poll::Ready(Step::Failed(error)),
+        }
+    }
+
+    /// The alarm is moved only forward to an earlier instant: one that rings too early costs less than a reset per request.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let Some(due) = self.connection.poll_timeout().map(Instant::from_std) else {
+            return Poll::Pending;
+        };
+        if due < self.alarm.deadline() || self.alarm.is_elapsed() {
+            self.alarm.as_mut().reset(due);
+        }
+        ready!(self.alarm.as_mut().poll(cx));
+        Poll::Ready(Step::Woken)
+    }
+
+    fn take(&mut self, step: Step, now: std::time::Instant) {
+        match step {
+            Step::Command(Some(command)) => self.take_command(command, now),
+            Step::Command(None) => {
+                self.asked_to_close = true;
+                self.connection.close(now);
+            }
+            Step::Wrote(count) => {
+                self.outgoing.advance(count);
+                self.flushed = false;
+                self.connection.handle_written(count);
+            }
+            Step::Read(0) => self.connection.handle_end(),
+            Step::Read(_) => self.connection.handle_received(now),
+            Step::Flushed => self.flushed = true,
+            Step::Woken => {}
+            Step::Failed(error) => {
+                self.failure = Some(Arc::new(error));
+                self.connection.handle_failure();
+            }
+        }
+    }
+
+    fn take_command(&mut self, command: Command, now: std::time::Instant) {
+        match command {
+            Command::Ready => self.connection.handle_ready(),
+            // Whoever asked has gone already; nothing need be sent.
+            Command::Request(_, reply) if reply.is_closed() => {}
+            Command::Request(request, reply) => {
+                let id = request.correlation_id;
+                match self.connection.handle_request(now, request) {
+                    Ok(()) => drop(self.waiting.insert(id, reply)),
+                    Err(_) => drop(reply.send(Err(self.loss(CloseReason::Asked, false)))),
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(event) = self.connection.poll_event() {
+            match event {
+                ConnectionEvent::Response { correlation_id, frame } => {
+                    self.answer(correlation_id, Ok(frame));
+                }
+                ConnectionEvent::Written { correlation_id } => {
+                    self.answer(correlation_id, Ok(Bytes::new()));
+                }
+                ConnectionEvent::Expired { correlation_id } => {
+                    let loss = Loss { reason: None, sent: false, failure: None };
+                    self.answer(correlation_id, Err(loss));
+                }
+                ConnectionEvent::Closed(closure) => {
+                    tracing::debug!(reason = %closure.reason, "connection closed");
+                    let (sent, unsent) = (closure.sent.into_iter(), closure.unsent.into_iter());
+                    for (id, sent) in sent.map(|id| (id, true)).chain(unsent.map(|id| (id, false))) {
+                        let loss = self.loss(closure.reason, sent);
+                        self.answer(id, Err(loss));
+                    }
+                    self.closed = closure.reason;
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, id: i32, answer: Answer) {
+        if let Some(reply) = self.waiting.remove(&id) {
+            // A caller that has gone needs no answer.
+            drop(reply.send(answer));
+        }
+    }
+
+    fn loss(&self, reason: CloseReason, sent: bool) -> Loss {
+        Loss { reason: Some(reason), sent, failure: self.failure.clone() }
+    }
+
+    /// Requests that waited in the channel when the connection ended: none of their bytes went out.
+    fn refuse_rest(mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Request(_, reply) = command {
+                drop(reply.send(Err(self.loss(self.closed, false))));
+            }
+        }
+    }
+}
+
+/// Requests that wait for the loop. Those behind them wait in their callers.
+const QUEUE: usize = 16;
+
+/// Bytes gathered for one write; more would only hold memory, as a socket takes less.
+const GATHER: usize = 1 << 20;
+
+/// Pieces handed to one vectored write.
+const SLICES: usize = 64;
+
+#[cfg(test)]
+mod tests;
