@@ -1,11 +1,12 @@
 //! How a Rust type lies on the wire in a given version. In comes a value and a [`Layout`], out come
 //! bytes, and back. The `Message` derive calls this for every field; nothing else needs to.
 //!
-//! **Memory.** An element is reserved only for bytes that are there: a count is refused unless the
+//! **Memory.** Elements are reserved only for bytes that are there: a count is refused unless the
 //! bytes left can hold that many of the smallest elements, at most [`RESERVED_AHEAD`] are reserved
-//! before the first is read, and growth never exceeds the count. So decoding reserves at most `2 *
-//! size_of::<T>() / smallest` bytes a byte of input over an array's life. The worst element is an
-//! empty compact string, 24 bytes of `String` for one byte of input: a factor of 48.
+//! before the first is read, and further ones as elements are read. All that an array reserves over
+//! its life is at most `2 * size_of::<T>() / smallest` bytes a byte of input. The worst element is an
+//! empty compact string, 24 bytes of `String` for one byte of input: a factor of 48. Text adds one byte
+//! a byte; byte fields share the frame's memory and add none.
 
 use bytes::Bytes;
 
@@ -156,8 +157,7 @@ impl<T: Field> Nullable for Vec<T> {
         let mut items = Self::with_capacity(count.min(RESERVED_AHEAD));
         for _ in 0..count {
             if items.len() == items.capacity() {
-                // Doubling, but never beyond the count: only what has been read earns more room.
-                items.reserve_exact(items.len().min(count - items.len()));
+                items.reserve_exact(growth(items.len(), count));
             }
             items.push(T::take(r, layout)?);
         }
@@ -252,6 +252,13 @@ fixed! {
     u16, 2, put_u16, u16;
     u32, 4, put_u32, u32;
     Uuid, 16, put_uuid, uuid;
+}
+
+/// How many elements to reserve after `read` of `count`: as many again, or all the rest if that is not
+/// much more. So what is reserved over an array's life is at most twice the array.
+fn growth(read: usize, count: usize) -> usize {
+    let rest = count.saturating_sub(read);
+    if rest <= 3 * read { rest } else { read }
 }
 
 /// The largest of some depths; for the derive.

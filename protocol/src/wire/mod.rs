@@ -21,3 +21,6 @@ pub use write::{BY_REFERENCE, Writer};
 /// How deep messages may nest. Kafka's deepest has five levels; a type that contains itself does
 /// not compile.
 pub const MAX_DEPTH: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -109,3 +109,36 @@ fn digit(byte: u8) -> Option<u128> {
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 const TEXT_LEN: usize = 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_that_of_kafkas_tools() {
+        // As org.apache.kafka.common.Uuid prints them.
+        assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(Uuid(1u128.to_be_bytes()).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+        let id = Uuid(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210u128.to_be_bytes());
+        assert_eq!(id.to_string(), "ASNFZ4mrze_-3LqYdlQyEA");
+        assert_eq!(format!("{id:?}"), "Uuid(ASNFZ4mrze_-3LqYdlQyEA)");
+    }
+
+    #[test]
+    fn texts_come_back() {
+        for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
+            let id = Uuid(u128::to_be_bytes(bits));
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        assert!(Uuid::ZERO.is_zero());
+        assert!(!Uuid([1; 16]).is_zero());
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let parse = |text: &str| text.parse::<Uuid>().unwrap_err();
+        assert_eq!(parse("AA"), ParseUuidError::Length { length: 2 });
+        assert_eq!(parse("AAAAAAAAAAAAAAAAAAAA+A"), ParseUuidError::Character { at: 20 });
+        assert_eq!(parse("AAAAAAAAAAAAAAAAAAAAAB"), ParseUuidError::Character { at: 21 });
+    }
+}

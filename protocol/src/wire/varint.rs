@@ -154,3 +154,47 @@ fn decode(from: &[u8], max_len: usize) -> Result<(u64, usize), DecodeErrorKind> 
 
 const MAX_LEN_U32: usize = 5;
 const MAX_LEN_U64: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_values_fit() {
+        assert_eq!(decode_u32(b"\xff\xff\xff\xff\x0f"), Ok((u32::MAX, 5)));
+        assert_eq!(decode_u64(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Ok((u64::MAX, 10)));
+        assert_eq!(decode_i32(b"\xff\xff\xff\xff\x0f"), Ok((i32::MIN, 5)));
+        assert_eq!(decode_i64(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Ok((i64::MIN, 10)));
+    }
+
+    #[test]
+    fn bits_that_do_not_fit_are_refused_not_dropped() {
+        assert_eq!(decode_u32(b"\xff\xff\xff\xff\x1f"), Err(DecodeErrorKind::VarintOverflow));
+        let eleventh_bit = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02";
+        assert_eq!(decode_u64(eleventh_bit), Err(DecodeErrorKind::VarintOverflow));
+    }
+
+    #[test]
+    fn one_that_never_ends_is_refused_at_its_limit() {
+        assert_eq!(decode_u32(&[0x80; 40]), Err(DecodeErrorKind::VarintOverflow));
+        assert_eq!(decode_u64(&[0x80; 40]), Err(DecodeErrorKind::VarintOverflow));
+        let end = DecodeErrorKind::UnexpectedEnd { wanted: 4, left: 3 };
+        assert_eq!(decode_u32(&[0x80; 3]), Err(end));
+        assert!(decode_u64(b"").is_err());
+    }
+
+    #[test]
+    fn padding_within_the_limit_is_read() {
+        // Nobody writes it so, but Kafka reads it.
+        assert_eq!(decode_u32(b"\x81\x80\x00"), Ok((1, 3)));
+    }
+
+    #[test]
+    fn small_negative_numbers_are_short() {
+        let mut bytes = Vec::new();
+        put_i32(&mut bytes, -1);
+        put_i64(&mut bytes, -64);
+        assert_eq!(bytes, [1, 127]);
+        assert_eq!((len_i32(-1), len_i64(-64), len_i64(64)), (1, 1, 2));
+    }
+}
