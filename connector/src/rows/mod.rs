@@ -1,0 +1,12 @@
+//! Records and rows: record batches become Arrow columns (`decode`), Arrow rows become records (`encode`).
+
+mod columns;
+mod decode;
+mod encode;
+mod headers;
+
+pub use decode::RowDecoder;
+pub use encode::{Row, RowHeaders, RowSource};
+
+#[cfg(test)]
+mod tests;
