@@ -1,3 +1,34 @@
-//! (to be written)
+//! What has to hold for any bytes at all: bytes in, a panic out if it does not.
+//!
+//! One file per property; each says its invariant. All share three: nothing panics, nothing loops
+//! without end, and what is allocated is bounded by the input's size ([`allocation`]). The targets
+//! in `fuzz_targets/` feed them from a fuzzing engine; `tests/seeds.rs` feeds them the committed
+//! seeds and what [`mutate`] makes of those, on stable and without C++.
+//!
+//! To add a target: a file here, a row in [`TARGETS`], a file in `fuzz_targets/` with its `[[bin]]`,
+//! and seeds.
+
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod allocation;
+pub mod frame;
+pub mod mutate;
+pub mod request;
+pub mod response;
+
+/// A property and where its seeds are.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The fuzz target's name and its folder in `seeds/`.
+    pub name: &'static str,
+    /// Panics if the property does not hold for these bytes.
+    pub property: fn(&[u8]),
+}
+
+/// Every target of this crate.
+pub const TARGETS: &[Target] = &[
+    Target { name: "frame_reader", property: frame::property },
+    Target { name: "request_decode", property: request::property },
+    Target { name: "response_decode", property: response::property },
+];

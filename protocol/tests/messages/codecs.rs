@@ -9,15 +9,18 @@ use klamm_protocol::wire::{Reader, Writer};
 use crate::facts::{Definition, Versions, definition};
 use crate::model::Model;
 
+/// What writing gives.
+pub(crate) type Encoded = Result<Bytes, EncodeError>;
+
 /// What can be done with one of our message types.
 pub(crate) struct Codec {
     pub(crate) definition: &'static Definition,
     /// Reads in one version and writes in another; the outer error is the reader's.
-    pub(crate) recode: fn(Bytes, i16, i16) -> Result<Result<Bytes, EncodeError>, DecodeError>,
+    pub(crate) recode: fn(Bytes, i16, i16) -> Result<Encoded, DecodeError>,
     /// Reads both in the version and tells whether they are equal.
     pub(crate) equal: fn(Bytes, Bytes, i16) -> Result<bool, DecodeError>,
     /// Writes the default.
-    pub(crate) default: fn(i16) -> Result<Bytes, EncodeError>,
+    pub(crate) default: fn(i16) -> Encoded,
 }
 
 impl Codec {
@@ -102,7 +105,7 @@ fn decode<M: Message>(bytes: Bytes, version: i16) -> Result<M, DecodeError> {
     Ok(message)
 }
 
-fn encode<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
+fn encode<M: Message>(message: &M, version: i16) -> Encoded {
     let mut writer = Writer::new();
     message.encode(&mut writer, version)?;
     Ok(writer.finish()?.into_bytes())

@@ -187,11 +187,11 @@ impl Encoder {
     fn field(&mut self, field: &Field, value: &Value) -> Result<(), CannotHold> {
         let nullable = field.nullable.contains(self.version);
         if *value == Value::Null {
-            return if nullable {
-                Ok(self.null(&field.kind))
-            } else {
-                Err(CannotHold(field.name.clone()))
-            };
+            if !nullable {
+                return Err(CannotHold(field.name.clone()));
+            }
+            self.null(&field.kind);
+            return Ok(());
         }
         if nullable && matches!(field.kind, Kind::Struct(..)) {
             self.bytes.push(1);
