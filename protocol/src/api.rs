@@ -7,8 +7,63 @@ use std::fmt;
 use crate::error::{DecodeError, EncodeError};
 use crate::wire::{Reader, Writer};
 
-/// Something with fields and versions: a request, a response, or a struct inside one. Derived,
-/// never written by hand.
+/// Something with fields and versions: a request or a response. Derived, never written by hand.
+///
+/// ```
+/// use bytes::Bytes;
+/// use klamm_protocol::api::Message;
+/// use klamm_protocol::wire::{Reader, Writer};
+/// use klamm_protocol_derive::Message;
+///
+/// #[derive(Message, Debug, PartialEq)]
+/// #[message(versions = "0-2", flexible = "2+")]
+/// struct Tower {
+///     name: String,
+///     #[field(versions = "1+", default = -1)]
+///     height: i32,
+/// }
+///
+/// let mut w = Writer::new();
+/// Tower { name: "north".into(), height: 40 }.encode(&mut w, 2)?;
+/// let bytes = w.finish()?.into_bytes();
+/// assert_eq!(bytes, &b"\x06north\0\0\0\x28\0"[..]);
+/// assert_eq!(Tower::decode(&mut Reader::new(bytes), 2)?.height, 40);
+///
+/// let old = Tower::decode(&mut Reader::new(Bytes::from_static(b"\0\x05north")), 0)?;
+/// assert_eq!(old, Tower { name: "north".into(), height: -1 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A struct inside itself does not compile, since a peer could nest it until the stack ends:
+///
+/// ```compile_fail,E0391
+/// use klamm_protocol_derive::Message;
+///
+/// #[derive(Message, Debug, PartialEq)]
+/// struct Endless {
+///     inner: Vec<Endless>,
+/// }
+/// ```
+///
+/// `nullable` and `Option` belong together, and versions are written as Kafka writes them:
+///
+/// ```compile_fail
+/// # use klamm_protocol_derive::Message;
+/// #[derive(Message, Debug, PartialEq)]
+/// struct Wrong {
+///     #[field(versions = "0+")]
+///     name: Option<String>,
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use klamm_protocol_derive::Message;
+/// #[derive(Message, Debug, PartialEq)]
+/// struct Wrong {
+///     #[field(versions = "from 0")]
+///     name: String,
+/// }
+/// ```
 pub trait Message: Sized {
     /// Writes the message as `version` lays it out.
     ///
@@ -321,5 +376,45 @@ impl fmt::Display for ApiKey {
             Self::Unknown(code) => write!(f, "API {code}"),
             known => f.pad(known.name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_api_of_kafka_4_3_has_a_name_and_keeps_its_number() {
+        let codes: Vec<i16> = ApiKey::ALL.iter().map(|key| key.code()).collect();
+        assert_eq!(codes, (0..=92).collect::<Vec<i16>>());
+        for key in ApiKey::ALL {
+            assert_eq!(ApiKey::from_code(key.code()), *key);
+            assert!(!matches!(key, ApiKey::Unknown(_)));
+        }
+        assert_eq!(ApiKey::Metadata.to_string(), "Metadata");
+    }
+
+    #[test]
+    fn an_api_newer_than_the_table_keeps_its_number() {
+        for code in [-1, 93, i16::MAX] {
+            let key = ApiKey::from_code(code);
+            assert_eq!((key, key.code()), (ApiKey::Unknown(code), code));
+            assert_eq!(key.flexible_from(), i16::MAX);
+        }
+        assert_eq!(ApiKey::from_code(93).to_string(), "API 93");
+    }
+
+    #[test]
+    fn two_ranges_share_what_both_have() {
+        let ours = VersionRange::new(2, 9);
+        assert_eq!(ours.intersect(VersionRange::new(0, 13)), Some(ours));
+        assert_eq!(ours.intersect(VersionRange::new(9, 13)), Some(VersionRange::new(9, 9)));
+        assert_eq!(ours.intersect(VersionRange::new(10, 13)), None);
+        assert_eq!(ours.intersect(VersionRange::new(9, 2)), None, "an empty range shares nothing");
+        assert!(ours.contains(2) && ours.contains(9) && !ours.contains(1) && !ours.contains(10));
+        assert_eq!(
+            (ours.to_string(), VersionRange::new(3, 3).to_string()),
+            ("2-9".into(), "3".into())
+        );
     }
 }

@@ -531,3 +531,53 @@ codes! {
         "The broker has as many share sessions as it allows.",
         "Retry later, or raise group.share.max.share.sessions of the brokers.";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_code_of_kafka_4_3_in_order() {
+        let codes: Vec<i16> = ErrorCode::ALL.iter().map(|code| code.0).collect();
+        assert_eq!(codes, (-1..=133).collect::<Vec<i16>>());
+    }
+
+    #[test]
+    fn every_code_says_what_it_means_and_what_to_do() {
+        for code in ErrorCode::ALL {
+            for text in [code.meaning(), code.hint()] {
+                assert!(text.len() > 5 && text.ends_with('.'), "{code}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_kafkas_and_unique() {
+        let mut names: Vec<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+        assert_eq!(ErrorCode(6).name(), "NOT_LEADER_OR_FOLLOWER");
+        assert_eq!(ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
+    }
+
+    #[test]
+    fn stale_metadata_is_always_retriable() {
+        assert!(ErrorCode::NOT_LEADER_OR_FOLLOWER.is_stale_metadata());
+        assert!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.is_retriable());
+        assert!(!ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.is_stale_metadata());
+        assert!(!ErrorCode::TOPIC_AUTHORIZATION_FAILED.is_retriable());
+        for code in ErrorCode::ALL {
+            assert!(code.is_retriable() || !code.is_stale_metadata(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_code_newer_than_the_table_is_kept_and_never_retried() {
+        let code = ErrorCode::from(9999);
+        assert_eq!(code.to_string(), "UNKNOWN_ERROR_CODE (9999)");
+        assert!(!code.is_ok() && !code.is_retriable());
+        assert!(ErrorCode::default().is_ok());
+        assert_eq!(ErrorCode::default(), ErrorCode::NONE);
+    }
+}

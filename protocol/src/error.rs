@@ -295,3 +295,31 @@ impl fmt::Display for EncodeErrorKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decode_error_says_what_where_and_in_which_field() {
+        let error = DecodeError::new(17, DecodeErrorKind::UnexpectedEnd { wanted: 8, left: 3 });
+        assert_eq!(error.to_string(), "value of 8 bytes, but 3 bytes left at byte 17");
+        let error = error.in_field("Partition.leader").in_field("Topic.partitions");
+        let text = "value of 8 bytes, but 3 bytes left at byte 17 (Partition.leader)";
+        assert_eq!(error.to_string(), text, "the innermost field stays");
+    }
+
+    #[test]
+    fn an_encode_error_names_the_field_and_the_version() {
+        let error = EncodeError::new(EncodeErrorKind::NotInVersion { version: 3 });
+        let text =
+            "Topic.id: is set, but version 3 of the API has no such field; it needs a newer broker";
+        assert_eq!(error.in_field("Topic.id").in_field("Request.topics").to_string(), text);
+    }
+
+    #[test]
+    fn errors_stay_small() {
+        assert!(size_of::<DecodeError>() <= 56);
+        assert!(size_of::<EncodeError>() <= 40);
+    }
+}

@@ -102,3 +102,102 @@ const PREFIX: usize = 4;
 
 /// How much room a read gets at least.
 const SMALLEST_READ: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn drain(reader: &mut FrameReader) -> Vec<Bytes> {
+        std::iter::from_fn(|| reader.next().unwrap()).map(|frame| frame.0).collect()
+    }
+
+    fn stream(bodies: &[Vec<u8>]) -> Vec<u8> {
+        let framed = |body: &Vec<u8>| [&(body.len() as u32).to_be_bytes()[..], body].concat();
+        bodies.iter().flat_map(framed).collect()
+    }
+
+    #[test]
+    fn frames_come_without_their_length_and_share_the_buffer() {
+        let mut reader = FrameReader::new(DEFAULT_MAX_FRAME);
+        reader.push(stream(&[b"one".to_vec(), Vec::new(), b"three".to_vec()]));
+        let frames = drain(&mut reader);
+        assert_eq!(frames, ["one", "", "three"]);
+        assert_eq!(reader.buffered(), 0);
+        let (first, third) = (frames[0].as_ptr() as usize, frames[2].as_ptr() as usize);
+        assert_eq!(third - first, 3 + 4 + 4, "nothing was copied between them");
+    }
+
+    #[test]
+    fn a_negative_length_is_refused_for_good() {
+        let mut reader = FrameReader::new(100);
+        reader.push([0, 0, 0, 1, 9]);
+        reader.push([0xff; 4]);
+        assert_eq!(reader.next(), Ok(Some(Frame(Bytes::from_static(&[9])))));
+        let error = DecodeError::new(5, DecodeErrorKind::NegativeLength { length: -1 });
+        assert_eq!(reader.next(), Err(error));
+        reader.push([0; 100]);
+        assert_eq!(reader.next(), Err(error));
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_refused_by_its_length_alone() {
+        let mut reader = FrameReader::new(100);
+        // What a TLS or HTTP server answers, read as a length.
+        reader.push(b"HTTP");
+        let error = DecodeErrorKind::FrameTooLarge { length: 0x4854_5450, limit: 100 };
+        assert_eq!(reader.next(), Err(DecodeError::new(0, error)));
+        assert!(reader.spare().capacity() < 100_000);
+    }
+
+    #[test]
+    fn the_limit_can_be_raised_once_a_peer_is_trusted() {
+        let mut reader = FrameReader::new(2);
+        reader.push([0, 0, 0, 3, 1, 2, 3]);
+        assert!(reader.next().is_err());
+        reader.limit(3);
+        assert_eq!(drain(&mut reader), [&[1, 2, 3][..]]);
+    }
+
+    #[test]
+    fn a_claimed_length_reserves_nothing_by_itself() {
+        let mut reader = FrameReader::new(DEFAULT_MAX_FRAME);
+        reader.push((DEFAULT_MAX_FRAME as u32).to_be_bytes());
+        assert_eq!(reader.next(), Ok(None));
+        assert!(reader.spare().capacity() < 2 * SMALLEST_READ);
+        reader.push(vec![0; 1 << 20]);
+        assert!(reader.spare().capacity() < 3 << 20, "room grows with what has come");
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_anywhere_give_the_same_frames(
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..12),
+            cuts in prop::collection::vec(1usize..40, 1..40),
+            by_spare in any::<bool>(),
+        ) {
+            let bytes = stream(&bodies);
+            let mut reader = FrameReader::new(300);
+            let (mut frames, mut rest, mut cuts) = (Vec::new(), &bytes[..], cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(cuts.next().unwrap_or(1).min(rest.len()));
+                if by_spare { reader.spare().extend_from_slice(now) } else { reader.push(now) }
+                frames.extend(drain(&mut reader));
+                rest = later;
+            }
+            prop_assert_eq!(frames, bodies);
+            prop_assert_eq!(reader.buffered(), 0);
+        }
+
+        #[test]
+        fn any_bytes_end_in_frames_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut reader = FrameReader::new(64);
+            reader.push(&bytes);
+            let mut seen = 0;
+            while let Ok(Some(frame)) = reader.next() {
+                seen += frame.0.len() + PREFIX;
+            }
+            prop_assert_eq!(seen + reader.buffered(), bytes.len());
+        }
+    }
+}
