@@ -120,7 +120,7 @@ final class RecordSets {
         for (int i = 0; i < count; i++) {
             dropped.add(question.int64());
         }
-        MemoryRecords.RecordFilter filter = new MemoryRecords.RecordFilter(0, 0) {
+        MemoryRecords.RecordFilter filter = new MemoryRecords.RecordFilter(1_700_000_000_000L, 86_400_000L) {
             @Override
             protected BatchRetentionResult checkBatchRetention(RecordBatch batch) {
                 BatchRetention retention =

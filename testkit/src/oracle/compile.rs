@@ -49,15 +49,24 @@ fn compile(jars: &Jars, folder: &Path) -> Result<(), Error> {
 }
 
 fn write_sources(jars: &Jars, folder: &Path) -> io::Result<()> {
-    // Kafka 4 moved the classes of the record format, and nothing else changed for us.
-    let moved = jars.first_class(&["org.apache.kafka.common.record.internal.MemoryRecords"]);
     SOURCES.iter().try_for_each(|(name, text)| {
-        let text = match moved {
-            Some(_) => (*text).to_owned(),
-            None => text.replace("common.record.internal.", "common.record."),
-        };
+        let text: String = text.lines().map(|line| relocated(jars, line) + "\n").collect();
         fs::write(folder.join(name), text)
     })
+}
+
+/// An import as this version needs it, and any other line as it is: one class after the other moves
+/// into a package named `internal` or `internals`, and nothing else about it changes for us.
+fn relocated(jars: &Jars, line: &str) -> String {
+    let class = line.strip_prefix("import ").and_then(|rest| rest.strip_suffix(';'));
+    let Some(class) = class.filter(|class| class.starts_with("org.apache.kafka.")) else {
+        return line.to_owned();
+    };
+    let Some((package, name)) = class.rsplit_once('.') else { return line.to_owned() };
+    let package = package.strip_suffix(".internal").unwrap_or(package);
+    let moved = ["", ".internal", ".internals"].map(|part| format!("{package}{part}.{name}"));
+    let found = jars.first_class(&moved.each_ref().map(String::as_str)).unwrap_or(class);
+    format!("import {found};")
 }
 
 const SOURCES: [(&str, &str); 6] = [
