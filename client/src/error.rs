@@ -129,6 +129,23 @@ impl Error {
         self
     }
 
+    /// A failure of another kind, in other words, that keeps context and hint and has this one as its source.
+    pub(crate) fn retold(self, kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+        let mut retold = self.clone().as_kind(kind);
+        retold.0.what = what.into();
+        retold.with_source(self)
+    }
+
+    /// What failed, without context.
+    pub(crate) fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// What would mend it.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// What happened.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -6,14 +6,18 @@
 //! 1. [`error`], [`config`] (string keys in [`mod@config`]): one error, one table of options.
 //! 2. [`net`]: byte streams, and the loop that owns each.
 //! 3. [`cluster`]: brokers by id, metadata, retries.
+//! 4. [`Client`], which all of the above is behind.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod client;
+pub mod cluster;
 pub mod config;
 pub mod error;
 mod keys;
 pub mod net;
 
+pub use client::Client;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Fault, Result};

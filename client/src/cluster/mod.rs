@@ -14,6 +14,7 @@
 
 mod brokers;
 mod cache;
+mod race;
 mod retry;
 
 use std::fmt;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::net::dial::Dial;
 use crate::net::handle::Handle;
 
@@ -77,7 +78,7 @@ impl Cluster {
     /// The topic by name, waiting until the metadata knows it. From then on each refresh includes it.
     ///
     /// Errors: the broker's code when the topic does not exist (asked for two seconds, since a topic just created is not known
-    /// everywhere at once), is not allowed, or has no valid name; [`ErrorKind::TimedOut`] at `deadline`. Cancel safe.
+    /// everywhere at once), is not allowed, or has no valid name; [`TimedOut`](crate::ErrorKind::TimedOut) at `deadline`. Cancel safe.
     pub async fn topic(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>> {
         self.0.cache.topic(name, false, deadline).await
     }
@@ -88,7 +89,7 @@ impl Cluster {
     }
 
     /// Waits for a view that was asked for after this call, and returns it. Calls at the same time share one request.
-    /// Errors: [`ErrorKind::TimedOut`] with the last failure as source. Cancel safe.
+    /// Errors: [`TimedOut`](crate::ErrorKind::TimedOut) with the last failure as source. Cancel safe.
     pub async fn refresh(&self, deadline: Instant) -> Result<Arc<View>> {
         self.0.cache.refresh(deadline).await
     }
@@ -107,7 +108,7 @@ impl Cluster {
     /// The shared connection to this broker, opened if there is none. Requests of all users are pipelined on it, so nothing that
     /// makes the broker wait belongs here. After a failure, attempts are spaced by `reconnect.backoff.ms`.
     ///
-    /// Errors are retriable while the broker may come back; [`ErrorKind::Unreachable`] also for an id the view does not know.
+    /// Errors are retriable while the broker may come back; [`Unreachable`](crate::ErrorKind::Unreachable) also for an id the view does not know.
     /// Cancel safe; an attempt under way goes on for those who wait for it too.
     pub async fn broker(&self, node: i32, deadline: Instant) -> Result<Handle> {
         self.0.brokers.shared(&self.view(), node, deadline).await
@@ -120,7 +121,7 @@ impl Cluster {
     }
 
     /// A connection to some broker: an open one if there is, else whichever answers first, the bootstrap servers included
-    /// (KIP-899). Errors: [`ErrorKind::Unreachable`] when all have failed. Cancel safe.
+    /// (KIP-899). Errors: [`Unreachable`](crate::ErrorKind::Unreachable) when all have failed. Cancel safe.
     pub async fn any(&self, deadline: Instant) -> Result<Handle> {
         self.0.brokers.any(&self.view(), deadline).await
     }

@@ -1,0 +1,58 @@
+//! The handle that users hold. In: a [`Config`]; out: a connected client, on which readers, producers and the admin calls build.
+
+use std::sync::Arc;
+
+use klamm_protocol::session::metadata::View;
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::error::Result;
+use crate::net::dial::{Dial, TcpDial};
+
+/// A client of one Kafka cluster. Cheap to clone; all clones share connections and metadata, which end with the last clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    cluster: Cluster,
+}
+
+impl Client {
+    /// Connects over TCP to any of the bootstrap servers and learns who is in the cluster.
+    ///
+    /// Errors: [`crate::ErrorKind::Config`] before anything is contacted; [`crate::ErrorKind::Unreachable`],
+    /// [`crate::ErrorKind::NotKafka`] or [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
+    /// seconds (eight seconds by default), at once when every server has refused. Cancel safe: nothing is left behind.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let size = |size: &Option<i32>| size.and_then(|size| u32::try_from(size).ok());
+        let dial = TcpDial::new(*config.connect_timeout())
+            .with_buffers(size(config.receive_buffer()), size(config.send_buffer()));
+        Self::connect_with(config, Arc::new(dial)).await
+    }
+
+    /// As [`Client::connect`], over streams that `dial` opens.
+    pub async fn connect_with(config: Config, dial: Arc<dyn Dial>) -> Result<Self> {
+        config.check()?;
+        let cluster = Cluster::connect(Arc::new(config), dial).await?;
+        Ok(Self { cluster })
+    }
+
+    /// The options of this client.
+    pub fn config(&self) -> &Config {
+        self.cluster.config()
+    }
+
+    /// The brokers behind this client, for what has no method here.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The newest view of brokers and of the topics in use. Never blocks.
+    pub fn view(&self) -> Arc<View> {
+        self.cluster.view()
+    }
+
+    /// When a call that begins now ends at the latest (`default.api.timeout.ms`).
+    pub(crate) fn api_deadline(&self) -> Instant {
+        Instant::now() + *self.config().api_timeout()
+    }
+}

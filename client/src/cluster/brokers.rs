@@ -1,0 +1,195 @@
+//! Connections by broker. In: a view, a broker's id or "any"; out: a handle that is ready. One attempt at a time for each broker,
+//! spaced by a growing pause after failures.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use klamm_protocol::session::backoff::Backoff;
+use klamm_protocol::session::connection::ConnectionOptions;
+use klamm_protocol::session::metadata::View;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::config::{Address, Config};
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::dial::Dial;
+use crate::net::handle::{Handle, Identity};
+
+use super::race::race;
+
+/// All connections of one client.
+#[derive(Debug)]
+pub(super) struct Brokers {
+    config: Arc<Config>,
+    dial: Arc<dyn Dial>,
+    slots: StdMutex<HashMap<i32, Arc<Mutex<Slot>>>>,
+}
+
+/// What is known of the way to one broker. Its lock is held while a connection is opened, so that callers share the attempt.
+#[derive(Debug, Default)]
+struct Slot {
+    open: Option<(Address, Handle)>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Brokers {
+    pub(super) fn new(config: Arc<Config>, dial: Arc<dyn Dial>) -> Self {
+        Self { config, dial, slots: StdMutex::default() }
+    }
+
+    /// The connection that everybody shares. Cancel safe: the next caller makes the attempt.
+    pub(super) async fn shared(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
+        let address = address_of(view, node)?;
+        let slot = self.slot(node);
+        let Ok(mut slot) = timeout_at(deadline, slot.lock()).await else {
+            return Err(too_late(&address));
+        };
+        if let Some(handle) = slot.usable(&address) {
+            return Ok(handle);
+        }
+        let handle = self.open_in_turn(&mut slot, node, &address, deadline).await?;
+        slot.open = Some((address, handle.clone()));
+        Ok(handle)
+    }
+
+    /// A connection of the caller's own. Cancel safe.
+    pub(super) async fn dedicated(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
+        let address = address_of(view, node)?;
+        let slot = self.slot(node);
+        let Ok(mut slot) = timeout_at(deadline, slot.lock()).await else {
+            return Err(too_late(&address));
+        };
+        self.open_in_turn(&mut slot, node, &address, deadline).await
+    }
+
+    /// An open connection, or whichever broker or bootstrap server answers first. Cancel safe.
+    pub(super) async fn any(self: &Arc<Self>, view: &Arc<View>, deadline: Instant) -> Result<Handle> {
+        if let Some(handle) = self.some_open(view) {
+            return Ok(handle);
+        }
+        let mut attempts: Vec<_> = view.brokers.keys().map(|node| Attempt::Broker(*node)).collect();
+        fastrand::shuffle(&mut attempts);
+        let known = |address: &Address| {
+            view.brokers.values().any(|one| one.host == address.host && one.port == address.port)
+        };
+        let mut bootstrap: Vec<_> =
+            self.config.bootstrap().iter().filter(|address| !known(address)).cloned().collect();
+        fastrand::shuffle(&mut bootstrap);
+        attempts.extend(bootstrap.into_iter().map(Attempt::Bootstrap));
+        race(attempts, deadline, |attempt, tasks: &mut JoinSet<Result<Handle>>| {
+            let (brokers, view) = (Arc::clone(self), Arc::clone(view));
+            tasks.spawn(async move {
+                match attempt {
+                    Attempt::Broker(node) => brokers.shared(&view, node, deadline).await,
+                    Attempt::Bootstrap(address) => {
+                        let peer = format!("{address} (bootstrap)");
+                        brokers.open(&address, peer, BOOTSTRAP_HINT, deadline).await
+                    }
+                }
+            });
+        })
+        .await
+    }
+
+    fn slot(&self, node: i32) -> Arc<Mutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(node).or_default())
+    }
+
+    /// Any open connection to a broker that is still in the view; a slot that is being opened is passed over.
+    fn some_open(&self, view: &View) -> Option<Handle> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let open: Vec<Handle> = slots
+            .iter()
+            .filter_map(|(node, slot)| slot.try_lock().ok()?.usable(&address_of(view, *node).ok()?))
+            .collect();
+        fastrand::choice(open)
+    }
+
+    /// Waits for the pause after earlier failures, opens, and keeps the score.
+    async fn open_in_turn(
+        &self,
+        slot: &mut Slot,
+        node: i32,
+        address: &Address,
+        deadline: Instant,
+    ) -> Result<Handle> {
+        if let Some(turn) = slot.not_before {
+            sleep_until(turn.min(deadline)).await;
+        }
+        let peer = format!("{address} (id {node})");
+        let opened = self.open(address, peer, ADVERTISED_HINT, deadline).await;
+        slot.failures = if opened.is_ok() { 0 } else { slot.failures.saturating_add(1) };
+        let backoff =
+            Backoff::new(*self.config.reconnect_backoff(), *self.config.reconnect_backoff_max());
+        slot.not_before = Some(Instant::now() + backoff.pause(slot.failures, fastrand::f64()));
+        opened
+    }
+
+    /// One attempt: a stream, then the handshake, both within the time for setting up a connection.
+    async fn open(
+        &self,
+        address: &Address,
+        peer: String,
+        hint: &'static str,
+        deadline: Instant,
+    ) -> Result<Handle> {
+        let config = &self.config;
+        let limit = deadline.min(Instant::now() + *config.connect_timeout());
+        let cannot = |detail: String| {
+            Error::new(ErrorKind::Unreachable, "cannot connect to the broker")
+                .with("broker", &peer)
+                .with("detail", detail)
+                .with_hint(hint)
+        };
+        let stream = match timeout_at(limit, self.dial.dial(&address.host, address.port)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(cannot(error.to_string()).with_source(error)),
+            Err(late) => return Err(cannot("connecting took too long".to_owned()).with_source(late)),
+        };
+        let mut options = ConnectionOptions::default();
+        options.max_frame = *config.max_frame();
+        options.max_in_flight = usize::try_from(*config.max_in_flight()).unwrap_or(usize::MAX);
+        options.max_idle = *config.max_idle();
+        let identity = Identity {
+            peer,
+            client_id: config.client_id().clone(),
+            request_timeout: *config.request_timeout(),
+        };
+        Handle::establish(stream, options, identity, limit).await
+    }
+}
+
+impl Slot {
+    /// The open connection, if it is one and the broker has not moved since.
+    fn usable(&self, address: &Address) -> Option<Handle> {
+        let open = self.open.as_ref().filter(|(to, handle)| to == address && handle.is_open());
+        open.map(|(_, handle)| handle.clone())
+    }
+}
+
+/// One way to reach the cluster.
+enum Attempt {
+    Broker(i32),
+    Bootstrap(Address),
+}
+
+fn address_of(view: &View, node: i32) -> Result<Address> {
+    let broker = view.brokers.get(&node).ok_or_else(|| {
+        Error::new(ErrorKind::Unreachable, "the broker is not among the living ones")
+            .with("broker", format!("id {node}"))
+            .with_hint("start it, or wait until another leads its partitions")
+    })?;
+    Ok(Address { host: broker.host.clone(), port: broker.port })
+}
+
+fn too_late(address: &Address) -> Error {
+    Error::new(ErrorKind::TimedOut, "the time ran out while a connection was being opened")
+        .with("broker", address)
+}
+
+const BOOTSTRAP_HINT: &str =
+    "start the broker, or check that bootstrap.servers names its listener for clients";
+const ADVERTISED_HINT: &str = "the cluster advertises this address (advertised.listeners); make sure that it can be reached from here";

@@ -1,0 +1,289 @@
+//! The view that a client shares, and the one task that refreshes it. In: topics that somebody uses, proofs of staleness; out: the
+//! newest view, and news of it. The pure machine decides when; this file asks brokers and wakes those who wait.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use klamm_protocol::code::ErrorCode;
+use klamm_protocol::messages::metadata::MetadataRequest;
+use klamm_protocol::session::backoff::Backoff;
+use klamm_protocol::session::metadata::{
+    LeaderHint, Metadata, MetadataEvent, MetadataOptions, Topic, View,
+};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+
+use super::brokers::Brokers;
+
+/// The view and its task, which ends with the cache.
+#[derive(Debug)]
+pub(super) struct Cache {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Arc<Config>,
+    brokers: Arc<Brokers>,
+    machine: Mutex<Metadata>,
+    view: watch::Sender<Arc<View>>,
+    rounds: watch::Sender<Rounds>,
+    wake: Notify,
+}
+
+/// Refreshes that have begun and ended, so that a waiter can tell news asked for after its call from older ones.
+#[derive(Clone, Debug, Default)]
+struct Rounds {
+    begun: u64,
+    ended: u64,
+    error: Option<Error>,
+}
+
+impl Cache {
+    /// Makes the first refresh, then leaves the others to a task. Fails as [`super::Cluster::connect`] says.
+    pub(super) async fn start(config: Arc<Config>, brokers: Arc<Brokers>) -> Result<Self> {
+        let deadline = Instant::now() + *config.connect_timeout() + GRACE;
+        let shared = Arc::new(Shared::new(config, brokers));
+        let request = shared.due().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a client without metadata does not ask for it")
+        })?;
+        shared.round(request, deadline).await?;
+        let task = tokio::spawn(Arc::clone(&shared).run());
+        Ok(Self { shared, task })
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.shared.view.borrow())
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.shared.view.subscribe()
+    }
+
+    pub(super) fn mark_stale(&self) {
+        self.shared.machine().mark_stale();
+        self.shared.wake.notify_one();
+    }
+
+    pub(super) fn learn_leader(&self, hint: LeaderHint) -> bool {
+        let mut machine = self.shared.machine();
+        let changed = machine.handle_leader(hint);
+        if changed {
+            self.shared.view.send_replace(Arc::clone(machine.view()));
+        }
+        changed
+    }
+
+    pub(super) async fn refresh(&self, deadline: Instant) -> Result<Arc<View>> {
+        let mut last = None;
+        loop {
+            let news = self.news();
+            self.mark_stale();
+            match news.come(deadline).await {
+                Some(Ok(())) => return Ok(self.view()),
+                Some(Err(error)) => last = Some(error),
+                None => return Err(no_news(last)),
+            }
+        }
+    }
+
+    pub(super) async fn topic(&self, name: &str, create: bool, deadline: Instant) -> Result<Arc<Topic>> {
+        if let Some(known) = usable(&self.view(), name) {
+            return Ok(known);
+        }
+        let patience = if create { CREATING } else { PROPAGATING };
+        let patience = deadline.min(Instant::now() + patience);
+        let mut news = self.news();
+        self.want(name, create);
+        let mut last = None;
+        loop {
+            match news.come(deadline).await {
+                None => return Err(no_news(last).with("topic", name)),
+                Some(Err(error)) => last = Some(error),
+                Some(Ok(())) => {
+                    let view = self.view();
+                    if let Some(known) = usable(&view, name) {
+                        return Ok(known);
+                    }
+                    let code = view.topics.get(name).map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
+                    let late = Instant::now() >= patience;
+                    if !code.is_retriable() || late && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                        self.shared.machine().forget(name);
+                        return Err(no_topic(code, name));
+                    }
+                    last = Some(Error::broker(code));
+                }
+            }
+            news = self.news();
+            self.mark_stale();
+        }
+    }
+
+    /// What comes of refreshes that begin from now on; to be called before what makes one begin.
+    fn news(&self) -> News {
+        let rounds = self.shared.rounds.subscribe();
+        let begun = rounds.borrow().begun;
+        News { rounds, begun }
+    }
+
+    /// Has the next refresh include the topic, also where an earlier answer said that it does not exist.
+    fn want(&self, name: &str, create: bool) {
+        let mut machine = self.shared.machine();
+        machine.want(name, create);
+        machine.mark_stale();
+        drop(machine);
+        self.shared.wake.notify_one();
+    }
+}
+
+/// A wait for a refresh that begins after the wait did.
+struct News {
+    rounds: watch::Receiver<Rounds>,
+    begun: u64,
+}
+
+impl News {
+    /// How the refresh ended; `None` at the deadline.
+    async fn come(mut self, deadline: Instant) -> Option<Result<()>> {
+        let ended = self.rounds.wait_for(|rounds| rounds.ended > self.begun);
+        let error = timeout_at(deadline, ended).await.ok()?.ok()?.error.clone();
+        Some(error.map_or(Ok(()), Err))
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn new(config: Arc<Config>, brokers: Arc<Brokers>) -> Self {
+        let backoff = Backoff::new(*config.retry_backoff(), *config.retry_backoff_max());
+        let options = MetadataOptions { max_age: *config.metadata_max_age(), backoff };
+        let machine = Metadata::new(Instant::now().into_std(), options);
+        Self {
+            config,
+            brokers,
+            view: watch::Sender::new(Arc::clone(machine.view())),
+            machine: Mutex::new(machine),
+            rounds: watch::Sender::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Metadata> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(self: Arc<Self>) {
+        loop {
+            let due = self.machine().poll_timeout().map(Instant::from_std);
+            tokio::select! {
+                () = at(due) => {}
+                () = self.wake.notified() => {}
+            }
+            if let Some(request) = self.due() {
+                let deadline = Instant::now() + *self.config.request_timeout();
+                if let Err(error) = self.round(request, deadline).await {
+                    tracing::debug!(%error, "metadata could not be refreshed");
+                }
+            }
+        }
+    }
+
+    /// The request to send now. From here on the round counts as begun.
+    fn due(&self) -> Option<MetadataRequest> {
+        let request = self.machine().poll_transmit(Instant::now().into_std())?;
+        self.rounds.send_modify(|rounds| rounds.begun += 1);
+        Some(request)
+    }
+
+    async fn round(&self, request: MetadataRequest, deadline: Instant) -> Result<()> {
+        let outcome = self.ask(&request, deadline).await;
+        self.publish();
+        let error = outcome.as_ref().err().cloned();
+        self.rounds.send_modify(|rounds| {
+            rounds.ended += 1;
+            rounds.error = error;
+        });
+        outcome
+    }
+
+    async fn ask(&self, request: &MetadataRequest, deadline: Instant) -> Result<()> {
+        let view = Arc::clone(&self.view.borrow());
+        let answer = async {
+            self.brokers.any(&view, deadline).await?.request(request, deadline).await
+        };
+        let answer = answer.await;
+        let now = Instant::now().into_std();
+        let mut machine = self.machine();
+        match answer {
+            Ok(response) => {
+                machine.handle_response(now, &response);
+                Error::check(response.error_code)
+            }
+            Err(error) => {
+                machine.handle_failure(now, fastrand::f64());
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let mut machine = self.machine();
+        while let Some(event) = machine.poll_event() {
+            match event {
+                MetadataEvent::Refreshed { changed: true } => {
+                    self.view.send_replace(Arc::clone(machine.view()));
+                }
+                MetadataEvent::TopicReplaced { topic, old, new } => {
+                    tracing::warn!(%topic, %old, %new, "a topic was deleted and made anew");
+                }
+                MetadataEvent::Refreshed { changed: false } | MetadataEvent::Failed => {}
+            }
+        }
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}
+
+fn usable(view: &View, name: &str) -> Option<Arc<Topic>> {
+    let known = view.topics.get(name)?;
+    (known.error.is_ok() && !known.partitions.is_empty()).then(|| Arc::clone(known))
+}
+
+/// An answer rather than a failure: asking again would find the same.
+fn no_topic(code: ErrorCode, name: &str) -> Error {
+    Error::broker(code).as_kind(ErrorKind::Usage).with("topic", name)
+}
+
+fn no_news(last: Option<Error>) -> Error {
+    match last {
+        Some(error) => {
+            let what = format!("no metadata came in time: {}", error.what());
+            error.retold(ErrorKind::TimedOut, what)
+        }
+        None => Error::new(ErrorKind::TimedOut, "no metadata came in time"),
+    }
+}
+
+/// Beyond the time for setting up a connection, so much is left for the first answer.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// For so long a topic that one broker does not know may just have been created by another.
+const PROPAGATING: Duration = Duration::from_secs(2);
+
+/// For so long a broker may take to create a topic that was asked for.
+const CREATING: Duration = Duration::from_secs(5);
