@@ -287,4 +287,7 @@ fn read_frame(stdout: &mut impl Read) -> io::Result<Bytes> {
     Ok(frame.into())
 }
 
+/// A version whose client is published while its broker is not: what clients will meet next.
+pub const NEXT: &str = "4.4.0";
+
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);

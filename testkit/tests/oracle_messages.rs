@@ -17,7 +17,7 @@ fn java_and_we_agree_on_every_message_of_the_newest_version() {
 
 #[test]
 fn java_and_we_agree_on_every_message_of_the_next_version() {
-    check_all(NEXT);
+    check_all(oracle::NEXT);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn java_and_we_agree_on_every_message_of_the_previous_line() {
 
 #[test]
 fn the_versions_that_we_know_are_those_of_kafka() {
-    let Some(mut next) = oracle::for_test(NEXT) else { return };
+    let Some(mut next) = oracle::for_test(oracle::NEXT) else { return };
     let Some(mut previous) = oracle::for_test(apache::PREVIOUS) else { return };
     let (next, previous) = (next.apis().unwrap(), previous.apis().unwrap());
     let mut unknown = Vec::new();
@@ -132,9 +132,6 @@ fn check_all(version: &str) {
 fn is_mistaken(version: &str, key: ApiKey) -> bool {
     version == apache::PREVIOUS && key == ApiKey::DescribeTopicPartitions
 }
-
-/// A version whose client is published and whose broker's tools are not yet.
-const NEXT: &str = "4.4.0";
 
 /// Messages per API, version and direction.
 const MESSAGES: usize = 100;
