@@ -37,6 +37,7 @@ mod configs;
 mod connection;
 mod dispatch;
 mod fetch;
+mod group;
 mod metadata;
 mod offsets;
 mod outbox;

@@ -13,16 +13,26 @@ use klamm_protocol::messages::create_topics::CreateTopicsRequest;
 use klamm_protocol::messages::delete_topics::DeleteTopicsRequest;
 use klamm_protocol::messages::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use klamm_protocol::messages::describe_configs::DescribeConfigsRequest;
+use klamm_protocol::messages::describe_groups::DescribeGroupsRequest;
 use klamm_protocol::messages::describe_topic_partitions::DescribeTopicPartitionsRequest;
 use klamm_protocol::messages::fetch::FetchRequest;
+use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
+use klamm_protocol::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use klamm_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use klamm_protocol::messages::join_group::JoinGroupRequest;
+use klamm_protocol::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse};
+use klamm_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse};
 use klamm_protocol::messages::list_offsets::ListOffsetsRequest;
 use klamm_protocol::messages::metadata::MetadataRequest;
+use klamm_protocol::messages::offset_commit::OffsetCommitRequest;
+use klamm_protocol::messages::offset_fetch::OffsetFetchRequest;
 use klamm_protocol::messages::produce::ProduceRequest;
+use klamm_protocol::messages::sync_group::SyncGroupRequest;
 use klamm_protocol::wire::Reader;
 
 use super::config::ClusterConfig;
 use super::fetch::{self, Fetches};
+use super::group::{self, Groups};
 use super::outbox::{Answer, ConnId, Context, Origin, Outbox};
 use super::topology::Topology;
 use super::versions::Served;
@@ -33,6 +43,7 @@ use super::{configs, metadata, offsets, produce, topics};
 pub(crate) struct Machine {
     pub(crate) topology: Topology,
     pub(crate) fetches: Fetches,
+    pub(crate) groups: Groups,
     pub(crate) outbox: Outbox,
     served: Served,
     next_producer_id: i64,
@@ -50,6 +61,7 @@ impl Machine {
     pub(crate) fn new(config: ClusterConfig) -> Self {
         Self {
             fetches: Fetches::new(config.fetch_sessions),
+            groups: Groups::new(config.max_groups, config.initial_rebalance_delay),
             outbox: Outbox::default(),
             served: Served::new(&config.versions),
             next_producer_id: FIRST_PRODUCER_ID,
@@ -113,6 +125,14 @@ impl Machine {
                     ..InitProducerIdResponse::default()
                 },
             ),
+            ApiKey::JoinGroup
+            | ApiKey::SyncGroup
+            | ApiKey::Heartbeat
+            | ApiKey::LeaveGroup => self.membership(incoming),
+            ApiKey::OffsetCommit | ApiKey::OffsetFetch => self.group_offsets(incoming),
+            ApiKey::FindCoordinator | ApiKey::ListGroups | ApiKey::DescribeGroups => {
+                self.describe_groups(incoming)
+            }
             _ => Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion {
                 version: incoming.context.origin.version,
             })),
@@ -122,11 +142,12 @@ impl Machine {
     /// Does what is due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.fetches.handle_timeout(&self.topology, &mut self.outbox, now);
+        self.groups.handle_timeout(&mut self.outbox, now);
     }
 
     /// When something is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.fetches.poll_timeout()
+        self.fetches.poll_timeout().into_iter().chain(self.groups.poll_timeout()).min()
     }
 
     /// Forgets what a closed connection waits for.
@@ -136,6 +157,7 @@ impl Machine {
 
     /// Looks again at everything that waits, after the cluster has changed.
     pub(crate) fn changed(&mut self) {
+        self.groups.forget_gone_topics(&self.topology);
         self.fetches.wake_all(&self.topology, &mut self.outbox);
     }
 
@@ -239,6 +261,100 @@ impl Machine {
         };
         self.changed();
         outcome
+    }
+
+    fn membership(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
+        let (origin, refusal) = (incoming.context.origin, incoming.refusal);
+        match origin.key {
+            ApiKey::JoinGroup => {
+                let request: JoinGroupRequest = decode_request(incoming.body, origin.version)?;
+                let Self { groups, topology, outbox, .. } = self;
+                match refusal {
+                    Some(code) => group::refuse_join(outbox, &origin, &request.member_id, code),
+                    None => groups.join(topology, outbox, &incoming.context, request),
+                }
+                Ok(())
+            }
+            ApiKey::SyncGroup => {
+                let request: SyncGroupRequest = decode_request(incoming.body, origin.version)?;
+                let Self { groups, topology, outbox, .. } = self;
+                match refusal {
+                    Some(code) => group::refuse_sync(outbox, &origin, code),
+                    None => groups.sync(topology, outbox, &incoming.context, request),
+                }
+                Ok(())
+            }
+            ApiKey::Heartbeat => self.reply(
+                incoming,
+                |machine, context, request: &HeartbeatRequest| HeartbeatResponse {
+                    error_code: machine.groups.heartbeat(&machine.topology, context, request),
+                    ..HeartbeatResponse::default()
+                },
+                |_, _, error_code| HeartbeatResponse { error_code, ..HeartbeatResponse::default() },
+            ),
+            _ => self.reply(
+                incoming,
+                |machine, context, request: &LeaveGroupRequest| {
+                    let Self { groups, topology, outbox, .. } = machine;
+                    groups.leave(topology, outbox, context, request)
+                },
+                |_, _, error_code| LeaveGroupResponse {
+                    error_code,
+                    ..LeaveGroupResponse::default()
+                },
+            ),
+        }
+    }
+
+    fn group_offsets(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
+        let version = incoming.context.origin.version;
+        if incoming.context.origin.key == ApiKey::OffsetCommit {
+            return self.reply(
+                incoming,
+                |machine, context, request: &OffsetCommitRequest| {
+                    let Self { groups, topology, .. } = machine;
+                    group::offsets::commit(groups, topology, context, request)
+                },
+                |_, request, code| group::offsets::refuse_commit(request, code),
+            );
+        }
+        self.reply(
+            incoming,
+            |machine, context, request: &OffsetFetchRequest| {
+                group::offsets::fetch(&machine.groups, &machine.topology, context, request)
+            },
+            |_, request, code| group::offsets::refuse_fetch(version, request, code),
+        )
+    }
+
+    fn describe_groups(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
+        let version = incoming.context.origin.version;
+        match incoming.context.origin.key {
+            ApiKey::FindCoordinator => self.reply(
+                incoming,
+                |machine, _, request: &FindCoordinatorRequest| {
+                    group::describe::find_coordinator(&machine.topology, version, request)
+                },
+                |_, request, code| group::describe::refuse_coordinator(version, request, code),
+            ),
+            ApiKey::ListGroups => self.reply(
+                incoming,
+                |machine, context, request: &ListGroupsRequest| {
+                    group::describe::list(&machine.groups, &machine.topology, context, request)
+                },
+                |_, _, error_code| ListGroupsResponse {
+                    error_code,
+                    ..ListGroupsResponse::default()
+                },
+            ),
+            _ => self.reply(
+                incoming,
+                |machine, context, request: &DescribeGroupsRequest| {
+                    group::describe::describe(&machine.groups, &machine.topology, context, request)
+                },
+                |_, request, code| group::describe::refuse_describe(request, code),
+            ),
+        }
     }
 
     /// Decodes, serves or refuses, and answers at once.

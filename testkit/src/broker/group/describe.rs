@@ -1,0 +1,191 @@
+//! FindCoordinator, ListGroups and DescribeGroups: which groups there are, who looks after them,
+//! and how they stand.
+
+use klamm_protocol::code::ErrorCode;
+use klamm_protocol::messages::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
+};
+use klamm_protocol::messages::find_coordinator::{
+    Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
+};
+use klamm_protocol::messages::list_groups::{
+    ListGroupsRequest, ListGroupsResponse, ListedGroup,
+};
+
+use super::{Group, Groups, check_coordinator};
+use crate::broker::outbox::Context;
+use crate::broker::topology::Topology;
+
+/// Answers FindCoordinator, for one key before version 4 and for many since.
+pub(crate) fn find_coordinator(
+    topology: &Topology,
+    version: i16,
+    request: &FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    let find = |key: &str| match request.key_type {
+        GROUP => locate(topology, key),
+        _ => refused(key, ErrorCode::INVALID_REQUEST, Some(ONLY_GROUPS)),
+    };
+    shaped(version, request, find)
+}
+
+/// Every key of the request refused with `code`.
+pub(crate) fn refuse_coordinator(
+    version: i16,
+    request: &FindCoordinatorRequest,
+    code: ErrorCode,
+) -> FindCoordinatorResponse {
+    shaped(version, request, |key| refused(key, code, None))
+}
+
+/// Answers ListGroups with the groups that this node looks after.
+pub(crate) fn list(
+    groups: &Groups,
+    topology: &Topology,
+    context: &Context<'_>,
+    request: &ListGroupsRequest,
+) -> ListGroupsResponse {
+    let matches = |filter: &[String], value: &str| {
+        filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
+    };
+    let mine = groups
+        .iter()
+        .filter(|(id, _)| check_coordinator(topology, context, id).is_ok())
+        .filter(|(_, group)| matches(&request.states_filter, group.members.phase().name()))
+        .filter(|_| matches(&request.types_filter, CLASSIC));
+    ListGroupsResponse {
+        groups: mine
+            .map(|(id, group)| ListedGroup {
+                group_id: id.clone(),
+                protocol_type: group.members.protocol_type().to_owned(),
+                group_state: group.members.phase().name().to_owned(),
+                group_type: CLASSIC.to_owned(),
+            })
+            .collect(),
+        ..ListGroupsResponse::default()
+    }
+}
+
+/// Answers DescribeGroups.
+pub(crate) fn describe(
+    groups: &Groups,
+    topology: &Topology,
+    context: &Context<'_>,
+    request: &DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let one = |id: &String| match check_coordinator(topology, context, id) {
+        Err(code) => failed(id, code),
+        Ok(()) => match groups.group(id) {
+            Some(group) => described(id, group),
+            None => absent(id, context.origin.version),
+        },
+    };
+    DescribeGroupsResponse {
+        groups: request.groups.iter().map(one).collect(),
+        ..DescribeGroupsResponse::default()
+    }
+}
+
+/// Every group of the request refused with `code`.
+pub(crate) fn refuse_describe(
+    request: &DescribeGroupsRequest,
+    code: ErrorCode,
+) -> DescribeGroupsResponse {
+    DescribeGroupsResponse {
+        groups: request.groups.iter().map(|id| failed(id, code)).collect(),
+        ..DescribeGroupsResponse::default()
+    }
+}
+
+fn shaped(
+    version: i16,
+    request: &FindCoordinatorRequest,
+    find: impl Fn(&str) -> Coordinator,
+) -> FindCoordinatorResponse {
+    if version >= MANY_KEYS {
+        return FindCoordinatorResponse {
+            coordinators: request.coordinator_keys.iter().map(|key| find(key)).collect(),
+            ..FindCoordinatorResponse::default()
+        };
+    }
+    let found = find(&request.key);
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: found.error_message,
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+fn locate(topology: &Topology, key: &str) -> Coordinator {
+    let Some(broker) = topology.coordinator(key) else {
+        return refused(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, None);
+    };
+    Coordinator {
+        key: key.to_owned(),
+        node_id: broker.node,
+        host: broker.host.clone(),
+        port: i32::from(broker.port),
+        error_code: ErrorCode::NONE,
+        error_message: None,
+    }
+}
+
+fn refused(key: &str, error_code: ErrorCode, message: Option<&str>) -> Coordinator {
+    Coordinator {
+        key: key.to_owned(),
+        node_id: -1,
+        host: String::new(),
+        port: -1,
+        error_code,
+        error_message: message.map(str::to_owned),
+    }
+}
+
+fn described(id: &str, group: &Group) -> DescribedGroup {
+    let protocol = group.members.protocol();
+    let members = group.members.iter().map(|(id, member)| DescribedGroupMember {
+        member_id: id.clone(),
+        group_instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        client_host: "/127.0.0.1".to_owned(),
+        member_metadata: member.metadata(protocol),
+        member_assignment: member.assignment.clone(),
+    });
+    DescribedGroup {
+        group_id: id.to_owned(),
+        group_state: group.members.phase().name().to_owned(),
+        protocol_type: group.members.protocol_type().to_owned(),
+        protocol_data: protocol.to_owned(),
+        members: members.collect(),
+        ..DescribedGroup::default()
+    }
+}
+
+/// A group that is not there: an error since version 6 (KIP-1043), a dead group before.
+fn absent(id: &str, version: i16) -> DescribedGroup {
+    if version < 6 {
+        return DescribedGroup {
+            group_id: id.to_owned(),
+            group_state: "Dead".to_owned(),
+            ..DescribedGroup::default()
+        };
+    }
+    DescribedGroup {
+        error_message: Some(format!("Group {id} not found.")),
+        group_state: "Dead".to_owned(),
+        ..failed(id, ErrorCode::GROUP_ID_NOT_FOUND)
+    }
+}
+
+fn failed(id: &str, error_code: ErrorCode) -> DescribedGroup {
+    DescribedGroup { group_id: id.to_owned(), error_code, ..DescribedGroup::default() }
+}
+
+const GROUP: i8 = 0;
+const CLASSIC: &str = "classic";
+const ONLY_GROUPS: &str = "this broker coordinates groups only: it has no transactions";
+/// From this version on many keys are asked for (KIP-699).
+const MANY_KEYS: i16 = 4;

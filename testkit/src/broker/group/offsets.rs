@@ -1,0 +1,250 @@
+//! OffsetCommit and OffsetFetch: what a group has read so far.
+
+use klamm_protocol::code::ErrorCode;
+use klamm_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use klamm_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use klamm_protocol::wire::Uuid;
+
+use super::{Committed, Group, Groups};
+use crate::broker::outbox::Context;
+use crate::broker::topology::{Topic, Topology};
+
+/// Answers OffsetCommit.
+pub(crate) fn commit(
+    groups: &mut Groups,
+    topology: &Topology,
+    context: &Context<'_>,
+    request: &OffsetCommitRequest,
+) -> OffsetCommitResponse {
+    let group = match groups.committing(topology, context, request) {
+        Ok(group) => group,
+        Err(code) => return refuse_commit(request, code),
+    };
+    let by_id = context.origin.version >= COMMIT_BY_ID;
+    let mut store = |topic: &OffsetCommitRequestTopic, asked: &OffsetCommitRequestPartition| {
+        let found = find(topology, by_id, &topic.name, topic.topic_id)?;
+        if found.partition(asked.partition_index).is_none() {
+            return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        }
+        let metadata = asked.committed_metadata.clone().unwrap_or_default();
+        if metadata.len() > MOST_METADATA {
+            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+        }
+        let committed = Committed {
+            topic_id: found.id,
+            offset: asked.committed_offset,
+            leader_epoch: asked.committed_leader_epoch,
+            metadata,
+        };
+        group.offsets.insert((found.name.clone(), asked.partition_index), committed);
+        Ok(())
+    };
+    commit_each(request, |topic, asked| store(topic, asked).err().unwrap_or(ErrorCode::NONE))
+}
+
+/// Every partition of a commit refused with `code`.
+pub(crate) fn refuse_commit(request: &OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse {
+    commit_each(request, |_, _| code)
+}
+
+/// Answers OffsetFetch, for one group before version 8 and for many since.
+pub(crate) fn fetch(
+    groups: &Groups,
+    topology: &Topology,
+    context: &Context<'_>,
+    request: &OffsetFetchRequest,
+) -> OffsetFetchResponse {
+    if context.origin.version < MANY_GROUPS {
+        let asked = OffsetFetchRequestGroup {
+            group_id: request.group_id.clone(),
+            topics: request.topics.as_ref().map(|topics| {
+                let topics = topics.iter().map(|topic| OffsetFetchRequestTopics {
+                    name: topic.name.clone(),
+                    partition_indexes: topic.partition_indexes.clone(),
+                    ..OffsetFetchRequestTopics::default()
+                });
+                topics.collect()
+            }),
+            ..OffsetFetchRequestGroup::default()
+        };
+        return narrowed(fetch_group(groups, topology, context, &asked));
+    }
+    let answers =
+        request.groups.iter().map(|asked| fetch_group(groups, topology, context, asked));
+    OffsetFetchResponse { groups: answers.collect(), ..OffsetFetchResponse::default() }
+}
+
+/// Every group of a fetch refused with `code`.
+pub(crate) fn refuse_fetch(
+    version: i16,
+    request: &OffsetFetchRequest,
+    error_code: ErrorCode,
+) -> OffsetFetchResponse {
+    if version < MANY_GROUPS {
+        return OffsetFetchResponse { error_code, ..OffsetFetchResponse::default() };
+    }
+    let answers = request.groups.iter().map(|group| OffsetFetchResponseGroup {
+        group_id: group.group_id.clone(),
+        error_code,
+        ..OffsetFetchResponseGroup::default()
+    });
+    OffsetFetchResponse { groups: answers.collect(), ..OffsetFetchResponse::default() }
+}
+
+fn commit_each(
+    request: &OffsetCommitRequest,
+    mut outcome: impl FnMut(&OffsetCommitRequestTopic, &OffsetCommitRequestPartition) -> ErrorCode,
+) -> OffsetCommitResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let partitions = topic.partitions.iter().map(|asked| OffsetCommitResponsePartition {
+            partition_index: asked.partition_index,
+            error_code: outcome(topic, asked),
+        });
+        let partitions = partitions.collect();
+        let (name, topic_id) = (topic.name.clone(), topic.topic_id);
+        topics.push(OffsetCommitResponseTopic { name, topic_id, partitions });
+    }
+    OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
+}
+
+fn fetch_group(
+    groups: &Groups,
+    topology: &Topology,
+    context: &Context<'_>,
+    asked: &OffsetFetchRequestGroup,
+) -> OffsetFetchResponseGroup {
+    let group_id = asked.group_id.clone();
+    if let Err(error_code) = super::check_coordinator(topology, context, &group_id) {
+        return OffsetFetchResponseGroup {
+            group_id,
+            error_code,
+            ..OffsetFetchResponseGroup::default()
+        };
+    }
+    let by_id = context.origin.version >= FETCH_BY_ID;
+    let group = groups.group(&group_id);
+    let topics = match &asked.topics {
+        None => everything(group, topology),
+        Some(topics) => topics
+            .iter()
+            .map(|topic| {
+                let found = find(topology, by_id, &topic.name, topic.topic_id);
+                let partitions = topic.partition_indexes.iter();
+                OffsetFetchResponseTopics {
+                    name: topic.name.clone(),
+                    topic_id: topic.topic_id,
+                    partitions: partitions.map(|&index| position(group, &found, by_id, index)).collect(),
+                }
+            })
+            .collect(),
+    };
+    OffsetFetchResponseGroup { group_id, topics, ..OffsetFetchResponseGroup::default() }
+}
+
+fn everything(group: Option<&Group>, topology: &Topology) -> Vec<OffsetFetchResponseTopics> {
+    let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
+    let offsets = group.into_iter().flat_map(|group| &group.offsets);
+    for ((name, index), committed) in offsets {
+        let current = topology.topic(name).filter(|topic| topic.id == committed.topic_id);
+        let Some(topic) = current else {
+            continue;
+        };
+        if topics.last().is_none_or(|last| last.name != *name) {
+            let (name, topic_id) = (name.clone(), topic.id);
+            topics.push(OffsetFetchResponseTopics { name, topic_id, partitions: Vec::new() });
+        }
+        if let Some(last) = topics.last_mut() {
+            last.partitions.push(told(*index, committed));
+        }
+    }
+    topics
+}
+
+fn position(
+    group: Option<&Group>,
+    topic: &Result<&Topic, ErrorCode>,
+    by_id: bool,
+    index: i32,
+) -> OffsetFetchResponsePartitions {
+    let error_code = match topic {
+        // By name, a topic that is gone simply has no position.
+        Err(code) if by_id => *code,
+        _ => ErrorCode::NONE,
+    };
+    let committed = topic.as_ref().ok().and_then(|topic| {
+        let committed = group?.offsets.get(&(topic.name.clone(), index))?;
+        (committed.topic_id == topic.id).then_some(committed)
+    });
+    match committed {
+        Some(committed) => told(index, committed),
+        None => OffsetFetchResponsePartitions {
+            partition_index: index,
+            committed_offset: -1,
+            metadata: Some(String::new()),
+            error_code,
+            ..OffsetFetchResponsePartitions::default()
+        },
+    }
+}
+
+fn told(partition_index: i32, committed: &Committed) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset: committed.offset,
+        committed_leader_epoch: committed.leader_epoch,
+        metadata: Some(committed.metadata.clone()),
+        error_code: ErrorCode::NONE,
+    }
+}
+
+/// The answer for one group in the fields of versions before 8.
+fn narrowed(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
+    let topics = group.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
+        name: topic.name,
+        partitions: topic
+            .partitions
+            .into_iter()
+            .map(|partition| OffsetFetchResponsePartition {
+                partition_index: partition.partition_index,
+                committed_offset: partition.committed_offset,
+                committed_leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.metadata,
+                error_code: partition.error_code,
+            })
+            .collect(),
+    });
+    OffsetFetchResponse {
+        topics: topics.collect(),
+        error_code: group.error_code,
+        ..OffsetFetchResponse::default()
+    }
+}
+
+fn find<'a>(
+    topology: &'a Topology,
+    by_id: bool,
+    name: &str,
+    id: Uuid,
+) -> Result<&'a Topic, ErrorCode> {
+    if by_id {
+        topology.topic_by_id(id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
+    } else {
+        topology.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+}
+
+/// From these versions on topics are named by id (KIP-516).
+const COMMIT_BY_ID: i16 = 10;
+const FETCH_BY_ID: i16 = 10;
+/// From this version on a fetch asks for many groups (KIP-709).
+const MANY_GROUPS: i16 = 8;
+/// Kafka's `offset.metadata.max.bytes`.
+const MOST_METADATA: usize = 4096;
