@@ -1,10 +1,11 @@
 //! Spark's Kafka connector without Spark: sources that read exact offset ranges as Arrow, sinks that lose nothing,
 //! queries whose checkpoints Spark can resume.
 //!
-//! The layers, each using only those above it: [`error`], [`schema`], [`offsets`], [`options`].
+//! The layers, each using only those above it: [`error`], [`schema`], [`offsets`], [`options`], [`checkpoint`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod checkpoint;
 pub mod error;
 pub mod format;
 pub mod offsets;
@@ -13,5 +14,5 @@ pub mod rows;
 pub mod schema;
 
 pub use error::{Error, ErrorKind, Result};
-// NOTE from the lead (remove when done): I am writing rows/ (decode and encode) right now, leave it to me; go on with
-// options/, checkpoint/, sink/validate, query/{trigger,progress}, then the I/O parts.
+// NOTE from the lead (remove when done): rows/ is done (RowDecoder, RowSource), so is format/; both are mine, use them.
+// I write cli/ next. Go on with checkpoint/, sink/validate, query/{trigger,progress}, then the I/O parts.
