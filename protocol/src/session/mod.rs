@@ -7,5 +7,8 @@
 
 pub mod backoff;
 pub mod connection;
+pub mod fetch;
 pub mod handshake;
 pub mod metadata;
+pub mod new_leader;
+pub mod produce;
