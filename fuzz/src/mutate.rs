@@ -21,6 +21,17 @@ pub fn lies(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     places.flat_map(move |at| EXTREMES.iter().map(move |lie| overwrite(bytes, at, lie)))
 }
 
+/// A list where there was something else: a random place in `bytes` gets a count, and as many empty
+/// elements follow as the count says. It is what makes a decoder of lists take the most memory for
+/// a byte of input.
+pub fn swell(bytes: &[u8], random: &mut Rng) -> Vec<u8> {
+    let mut swollen = bytes.to_vec();
+    swollen.truncate(random.usize(0..=bytes.len()));
+    swollen.extend_from_slice(if random.bool() { &COUNT } else { &COMPACT_COUNT });
+    swollen.resize(swollen.len() + ELEMENTS, 0);
+    swollen
+}
+
 fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Rng) {
     let at = random.usize(0..=bytes.len());
     let some = random.usize(0..=16);
@@ -66,3 +77,11 @@ const EXTREMES: &[&[u8]] = &[
     &[0xff, 0xff, 0xff, 0xff, 0x0f],
     &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
 ];
+
+const ELEMENTS: usize = 8192;
+
+/// [`ELEMENTS`] in four bytes.
+const COUNT: [u8; 4] = [0x00, 0x00, 0x20, 0x00];
+
+/// [`ELEMENTS`] and one more as a number of variable length: a compact count is one too high.
+const COMPACT_COUNT: [u8; 2] = [0x81, 0x40];
