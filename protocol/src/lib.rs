@@ -8,6 +8,7 @@
 //! 2. [`code`], [`api`]: broker error codes; which requests there are.
 //! 3. [`frame`], [`header`]: a stream to frames, frames to headers.
 //! 4. [`messages`]: requests and responses, one file per API. [`records`]: record sets to records.
+//!    [`partition`]: which partition a record goes to.
 //! 5. [`session`]: what to do next, as pure machines.
 
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod error;
 pub mod frame;
 pub mod header;
 pub mod messages;
+pub mod partition;
 pub mod records;
 pub mod session;
 pub mod wire;

@@ -1,7 +1,8 @@
 //! Which batches a reader of committed records must pass over (KIP-98, `read_committed`).
 //!
-//! In: the aborted transactions that a fetch response lists for a partition, then its batches in order. Out: whether a
-//! batch's records count. Pure bookkeeping; it neither opens a batch nor knows of messages.
+//! In: the aborted transactions that a fetch response lists for a partition, then its batches in
+//! order. Out: whether a batch's records count. Pure bookkeeping; it neither opens a batch nor
+//! knows of messages.
 
 use super::control::ControlType;
 use super::header::BatchHeader;
@@ -9,8 +10,9 @@ use std::collections::HashSet;
 
 /// Tells records of aborted transactions from the others, for one partition of one fetch response.
 ///
-/// A broker lists every aborted transaction that overlaps the bytes it sends, by producer and first offset. Such a
-/// producer's transactional batches don't count from that offset on until its next abort marker.
+/// A broker lists every aborted transaction that overlaps the bytes it sends, by producer and first
+/// offset. Such a producer's transactional batches don't count from that offset on until its next
+/// abort marker.
 #[derive(Clone, Debug, Default)]
 pub struct AbortedFilter {
     /// Transactions not reached yet, the next one last: `(first offset, producer id)`.
@@ -29,8 +31,9 @@ impl AbortedFilter {
         Self { ahead, inside: HashSet::new() }
     }
 
-    /// Whether the next batch's records are to be handed out. Every batch has to be shown, in the order of the log;
-    /// `control` is the control type of a control batch and `None` for any other. Control batches are never handed out.
+    /// Whether the next batch's records are to be handed out. Every batch has to be shown, in the
+    /// order of the log; `control` is the control type of a control batch and `None` for any other.
+    /// Control batches are never handed out.
     pub fn admits(&mut self, header: &BatchHeader, control: Option<ControlType>) -> bool {
         let last = header.last_offset();
         while let Some((_, producer)) = self.ahead.pop_if(|(first, _)| *first <= last) {
@@ -45,3 +48,7 @@ impl AbortedFilter {
         !(header.is_transactional() && self.inside.contains(&header.producer_id))
     }
 }
+
+#[cfg(test)]
+#[path = "tests/aborted.rs"]
+mod tests;

@@ -1,7 +1,9 @@
-//! Record sets to batches to records: what a fetch response carries for one partition, and what a producer sends.
+//! Record sets to batches to records: what a fetch response carries for one partition, and what a
+//! producer sends.
 //!
-//! In: the bytes of a record set. Out: [`RawBatch`]es, still compressed, whose headers can be looked at for nothing; each
-//! opens into a [`Batch`], checked against its checksum and inflated once. Formats 0 and 1 come out as format 2.
+//! In: the bytes of a record set. Out: [`RawBatch`]es, still compressed, whose headers can be
+//! looked at for nothing; each opens into a [`Batch`], checked against its checksum and inflated
+//! once. Formats 0 and 1 come out as format 2.
 
 use super::compress::{Compression, Inflater};
 use super::control::ControlType;
@@ -17,8 +19,9 @@ use std::iter::FusedIterator;
 
 /// Walks the batches of a record set without opening them.
 ///
-/// A broker cuts a fetch response's record set at a number of bytes, so the last batch may be incomplete: that ends the walk
-/// quietly, and [`Batches::trailing_partial`] tells. After an error the walk ends, too.
+/// A broker cuts a fetch response's record set at a number of bytes, so the last batch may be
+/// incomplete: that ends the walk quietly, and [`Batches::trailing_partial`] tells. After an error
+/// the walk ends, too.
 #[derive(Clone, Debug)]
 pub struct Batches {
     rest: Bytes,
@@ -32,8 +35,8 @@ impl Batches {
         Self { rest: set, at: 0, partial: false }
     }
 
-    /// Whether the walk ended at a batch that was cut off. A set that starts with one holds nothing that can be read: the
-    /// fetch has to ask for more bytes.
+    /// Whether the walk ended at a batch that was cut off. A set that starts with one holds nothing
+    /// that can be read: the fetch has to ask for more bytes.
     pub fn trailing_partial(&self) -> bool {
         self.partial
     }
@@ -136,11 +139,13 @@ impl RawBatch {
 
     /// Checks and inflates the batch. Records without compression are not copied.
     ///
-    /// `max_inflated` bounds the records section in bytes if it is compressed; 1 GiB bounds it in any case.
+    /// `max_inflated` bounds the records section in bytes if it is compressed; 1 GiB bounds it in
+    /// any case.
     ///
     /// # Errors
     ///
-    /// A wrong checksum, compressed bytes that can't be read, or records that inflate to more than `max_inflated`.
+    /// A wrong checksum, compressed bytes that can't be read, or records that inflate to more than
+    /// `max_inflated`.
     pub fn open(&self, inflater: &mut Inflater, max_inflated: usize) -> Result<Batch, DecodeError> {
         self.check()?;
         if self.header.magic != MAGIC_V2 {
@@ -155,11 +160,12 @@ impl RawBatch {
         Ok(Batch { header: self.header, body })
     }
 
-    /// The batch as a log stores it: with the offset of its first record, the epoch of the leader that appended it and, if
-    /// the topic stamps records with the time of appending, that time in milliseconds since 1970.
+    /// The batch as a log stores it: with the offset of its first record, the epoch of the leader
+    /// that appended it and, if the topic stamps records with the time of appending, that time in
+    /// milliseconds since 1970.
     ///
-    /// Offsets and epoch are not part of the checksum; the append time is, so it costs one more. A batch of an old format
-    /// comes back as it is. Copies if anybody else holds the bytes.
+    /// Offsets and epoch are not part of the checksum; the append time is, so it costs one more. A
+    /// batch of an old format comes back as it is. Copies if anybody else holds the bytes.
     #[must_use]
     pub fn appended(self, base_offset: i64, leader_epoch: i32, append_time: Option<i64>) -> Self {
         if self.header.magic != MAGIC_V2 {
@@ -196,7 +202,8 @@ impl Batch {
         &self.header
     }
 
-    /// The records section, inflated: what [`RecordRef::key_range`](super::RecordRef::key_range) and its like point into.
+    /// The records section, inflated: what [`RecordRef::key_range`](super::RecordRef::key_range)
+    /// and its like point into.
     pub fn body(&self) -> &Bytes {
         &self.body
     }

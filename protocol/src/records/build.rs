@@ -1,7 +1,8 @@
 //! Records to a batch of format 2, written in place (KIP-98, KIP-82).
 //!
-//! In: records one by one, as borrowed parts. Out: a [`SealedBatch`], compressed, that takes its producer's stamp later and
-//! as often as it must. A record is written once, its length computed before, with no buffer in between.
+//! In: records one by one, as borrowed parts. Out: a [`SealedBatch`], compressed, that takes its
+//! producer's stamp later and as often as it must. A record is written once, its length computed
+//! before, with no buffer in between.
 
 use super::compress::{Compression, Deflater};
 use super::header::{
@@ -24,12 +25,14 @@ pub struct BatchOptions {
     pub compression: Compression,
     /// The codec's level, `None` for its default.
     pub level: Option<i32>,
-    /// Whose clock the timestamps are from: the producer's by default. Brokers accept nothing else from clients.
+    /// Whose clock the timestamps are from: the producer's by default. Brokers accept nothing else
+    /// from clients.
     pub timestamp_type: TimestampType,
-    /// When a batch is full, in bytes before compression, header included; 16,384 by default, as `batch.size` is. A
-    /// record larger than that gets a batch of its own.
+    /// When a batch is full, in bytes before compression, header included; 16,384 by default, as
+    /// `batch.size` is. A record larger than that gets a batch of its own.
     pub max_bytes: usize,
-    /// The largest batch that a single record may make, in bytes before compression; 1,048,576 by default.
+    /// The largest batch that a single record may make, in bytes before compression; 1,048,576 by
+    /// default.
     pub max_record_bytes: usize,
 }
 
@@ -51,7 +54,8 @@ pub type HeaderParts<'a> = (&'a str, Option<&'a [u8]>);
 /// The headers of a record that has them in a slice; the usual case, and [`RecordParts`]' default.
 pub type HeaderSlice<'a> = Copied<slice::Iter<'a, HeaderParts<'a>>>;
 
-/// A record to be written, borrowed. The headers may come from any iterator; it is cloned and run twice, first to measure.
+/// A record to be written, borrowed. The headers may come from any iterator; it is cloned and run
+/// twice, first to measure.
 #[derive(Clone, Debug)]
 pub struct RecordParts<'a, H = HeaderSlice<'a>> {
     /// Milliseconds since 1970.
@@ -92,7 +96,8 @@ pub struct Pushed {
 /// Why a record was not taken. The batch is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushError {
-    /// There is no room for it here: seal this batch and push the record into a new one, which will take it.
+    /// There is no room for it here: seal this batch and push the record into a new one, which will
+    /// take it.
     Full,
     /// No batch may be that large.
     TooLarge {
@@ -158,7 +163,8 @@ impl BatchBuilder {
         self.bytes.len().max(HEADER_LEN)
     }
 
-    /// The size of a batch with this record alone, in bytes before compression: what `max_record_bytes` is held against.
+    /// The size of a batch with this record alone, in bytes before compression: what
+    /// `max_record_bytes` is held against.
     pub fn size_alone<'a, H>(parts: &RecordParts<'a, H>) -> usize
     where
         H: Iterator<Item = HeaderParts<'a>> + Clone,
@@ -172,8 +178,8 @@ impl BatchBuilder {
     /// # Errors
     ///
     /// [`PushError::Full`] if the batch has records and the new one would make it larger than
-    /// [`BatchOptions::max_bytes`], or its timestamp or offset is too far from the first one's for the format;
-    /// [`PushError::TooLarge`] if no batch can take it.
+    /// [`BatchOptions::max_bytes`], or its timestamp or offset is too far from the first one's for
+    /// the format; [`PushError::TooLarge`] if no batch can take it.
     #[inline]
     pub fn try_push<'a, H>(&mut self, parts: &RecordParts<'a, H>) -> Result<Pushed, PushError>
     where
@@ -195,30 +201,34 @@ impl BatchBuilder {
         Ok(Pushed { offset_delta })
     }
 
-    /// Leaves `count` offsets out before the next record, as the log cleaner does when it removes records.
+    /// Leaves `count` offsets out before the next record, as the log cleaner does when it removes
+    /// records.
     ///
     /// Brokers refuse such batches from producers; logs are full of them.
     pub fn skip_offsets(&mut self, count: u16) {
         self.next_delta = self.next_delta.saturating_add(i32::from(count)).min(MAX_COUNT);
     }
 
-    /// Makes it a control batch, which holds one transaction marker and no data. Only brokers write such.
+    /// Makes it a control batch, which holds one transaction marker and no data. Only brokers write
+    /// such.
     #[must_use]
     pub fn control(mut self) -> Self {
         self.control = true;
         self
     }
 
-    /// Closes the batch, with working memory of its own for the codec; see [`BatchBuilder::seal_with`].
+    /// Closes the batch, with working memory of its own for the codec; see
+    /// [`BatchBuilder::seal_with`].
     pub fn seal(mut self) -> SealedBatch {
         self.seal_with(&mut Deflater::new())
     }
 
-    /// Closes the batch: compresses it and writes its header, for no producer yet. The builder is then empty and builds
-    /// the next batch; it keeps its memory if the batch was compressed.
+    /// Closes the batch: compresses it and writes its header, for no producer yet. The builder is
+    /// then empty and builds the next batch; it keeps its memory if the batch was compressed.
     ///
-    /// A batch without records is sealed, too, but brokers refuse it: ask [`BatchBuilder::is_empty`] before. Should the
-    /// codec fail, the batch goes without compression.
+    /// A batch without records is sealed, too, but brokers refuse it: ask
+    /// [`BatchBuilder::is_empty`] before. Should the codec fail, the batch goes without
+    /// compression.
     pub fn seal_with(&mut self, deflater: &mut Deflater) -> SealedBatch {
         if self.bytes.is_empty() {
             self.begin(NO_TIMESTAMP);
@@ -338,13 +348,14 @@ pub struct SealedBatch {
     bytes: Bytes,
     count: u32,
     max_timestamp: i64,
-    /// Whether the checksum in the header is that of the bytes. Computed late, since a stamp would undo it.
+    /// Whether the checksum in the header is that of the bytes. Computed late, since a stamp would
+    /// undo it.
     summed: bool,
 }
 
 impl SealedBatch {
-    /// Writes the producer's stamp into the batch, over an earlier one. Bytes given out before stay as they were, at the
-    /// price of a copy if somebody still holds them.
+    /// Writes the producer's stamp into the batch, over an earlier one. Bytes given out before stay
+    /// as they were, at the price of a copy if somebody still holds them.
     pub fn stamp(&mut self, stamp: ProducerStamp) {
         self.edit(|bytes| {
             put_chunk(bytes, PRODUCER_ID_AT, stamp.producer_id.to_be_bytes());

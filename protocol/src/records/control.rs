@@ -1,6 +1,7 @@
 //! Control records: the markers that end a transaction in a partition (KIP-98), read and written.
 //!
-//! In: the one record of a control batch. Out: what it says. They are no data and never reach a reader of records.
+//! In: the one record of a control batch. Out: what it says. They are no data and never reach a
+//! reader of records.
 
 use super::header::chunk;
 
@@ -16,7 +17,8 @@ pub enum ControlType {
 }
 
 impl ControlType {
-    /// Reads the key of a control record: a version and a type. `None` if it is too short or its version negative.
+    /// Reads the key of a control record: a version and a type. `None` if it is too short or its
+    /// version negative.
     ///
     /// Later versions only append to the key, so any version is read alike.
     pub fn from_key(key: &[u8]) -> Option<Self> {

@@ -1,18 +1,21 @@
-//! The header of a record batch: its first 61 bytes as fields (KIP-98, format v2), and what its attribute bits mean.
+//! The header of a record batch: its first 61 bytes as fields (KIP-98, format v2), and what its
+//! attribute bits mean.
 //!
-//! In: the bytes of one whole batch. Out: [`BatchHeader`], with counts and offsets checked so far as the header alone can.
+//! In: the bytes of one whole batch. Out: [`BatchHeader`], with counts and offsets checked so far
+//! as the header alone can.
 
 use super::compress::Compression;
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// What a batch says about itself before its records.
 ///
-/// Offsets and the timestamp base are such that no record of the batch can overflow them. `count` is what the header
-/// claims, never a reason to allocate.
+/// Offsets and the timestamp base are such that no record of the batch can overflow them. `count`
+/// is what the header claims, never a reason to allocate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
-    /// The offset of the first record, before compaction may have removed it. In a compressed batch of the formats 0
-    /// and 1 it is a lower bound until the batch is opened, because only the last offset is written there.
+    /// The offset of the first record, before compaction may have removed it. In a compressed batch
+    /// of the formats 0 and 1 it is a lower bound until the batch is opened, because only the last
+    /// offset is written there.
     pub base_offset: i64,
     /// The epoch of the partition's leader that appended the batch, -1 if unknown.
     pub partition_leader_epoch: i32,
@@ -22,11 +25,14 @@ pub struct BatchHeader {
     pub crc: u32,
     /// The attribute bits as written; the methods say what they mean.
     pub attributes: i16,
-    /// The offset of the last record relative to `base_offset`; compaction keeps it even if it removes that record.
+    /// The offset of the last record relative to `base_offset`; compaction keeps it even if it
+    /// removes that record.
     pub last_offset_delta: i32,
-    /// What the records' timestamp deltas add to, in milliseconds since 1970; see [`BatchHeader::delete_horizon`].
+    /// What the records' timestamp deltas add to, in milliseconds since 1970; see
+    /// [`BatchHeader::delete_horizon`].
     pub base_timestamp: i64,
-    /// The largest timestamp of the batch, or the time of its appending, in milliseconds since 1970.
+    /// The largest timestamp of the batch, or the time of its appending, in milliseconds since
+    /// 1970.
     pub max_timestamp: i64,
     /// The idempotent producer's id, -1 without one.
     pub producer_id: i64,
@@ -43,8 +49,8 @@ impl BatchHeader {
     ///
     /// # Errors
     ///
-    /// If the bytes are too few, the magic isn't 2, the compression is unknown, or an offset, a count or a delta is
-    /// negative or leaves the range of offsets.
+    /// If the bytes are too few, the magic isn't 2, the compression is unknown, or an offset, a
+    /// count or a delta is negative or leaves the range of offsets.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let ends = DecodeErrorKind::UnexpectedEnd { wanted: HEADER_LEN, left: bytes.len() };
         let header = Self::fields(bytes).ok_or(DecodeError::new(0, ends))?;
@@ -81,8 +87,9 @@ impl BatchHeader {
         self.attributes & CONTROL != 0
     }
 
-    /// When the log cleaner may remove the batch's tombstones and markers, in milliseconds since 1970, once it has
-    /// decided (KIP-534). It then stands in `base_timestamp`, and the timestamp deltas are relative to it.
+    /// When the log cleaner may remove the batch's tombstones and markers, in milliseconds since
+    /// 1970, once it has decided (KIP-534). It then stands in `base_timestamp`, and the timestamp
+    /// deltas are relative to it.
     pub fn delete_horizon(&self) -> Option<i64> {
         (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }

@@ -1,8 +1,10 @@
-//! Message sets of the formats 0 and 1 (before Kafka 0.11), read only, and only until nobody keeps such logs any more.
+//! Message sets of the formats 0 and 1 (before Kafka 0.11), read only, and only until nobody keeps
+//! such logs any more.
 //!
-//! In: one message, which may wrap a compressed set of messages. Out: the header and the records section of a batch of
-//! format 2 with the same records, so that nothing behind this file has to know of the old formats. In format 1 a
-//! wrapper's inner offsets count from zero and its own offset is that of its last message (KIP-31); timestamps are KIP-32.
+//! In: one message, which may wrap a compressed set of messages. Out: the header and the records
+//! section of a batch of format 2 with the same records, so that nothing behind this file has to
+//! know of the old formats. In format 1 a wrapper's inner offsets count from zero and its own
+//! offset is that of its last message (KIP-31); timestamps are KIP-32.
 
 use super::compress::{Compression, Inflater};
 use super::header::{
@@ -13,8 +15,8 @@ use crate::error::{DecodeError, DecodeErrorKind};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Reads what a message says about itself. The first offset and the count of a compressed one are unknown before it is
-/// opened: the header then holds a lower bound and 0.
+/// Reads what a message says about itself. The first offset and the count of a compressed one are
+/// unknown before it is opened: the header then holds a lower bound and 0.
 pub(super) fn read_header(bytes: &[u8]) -> Result<BatchHeader, DecodeError> {
     let message = Message::read(bytes, 0)?;
     let wrapped = message.compression()? != Compression::None;
@@ -149,7 +151,8 @@ fn read_set(set: &[u8]) -> Result<Vec<Message>, DecodeError> {
     while at < set.len() {
         let message = Message::read(set, at)?;
         if message.compression()? != Compression::None {
-            // Nested wrappers were never written, and following them would be a bomb of its own kind.
+            // Nested wrappers were never written, and following them would be a bomb of its own
+            // kind.
             let codec = message.flags & CODEC;
             return Err(DecodeError::new(at, DecodeErrorKind::UnknownCompression { codec }));
         }
@@ -159,7 +162,8 @@ fn read_set(set: &[u8]) -> Result<Vec<Message>, DecodeError> {
     Ok(messages)
 }
 
-/// Writes messages as the records of a batch of format 2. Timestamps become deltas to zero, which no value can overflow.
+/// Writes messages as the records of a batch of format 2. Timestamps become deltas to zero, which
+/// no value can overflow.
 fn rewrite(
     mut header: BatchHeader,
     source: &[u8],
@@ -215,7 +219,8 @@ fn write_record(
     body.push(0);
 }
 
-/// A byte field with an int32 length in front, -1 for null: `(where it stands, position behind it)`.
+/// A byte field with an int32 length in front, -1 for null: `(where it stands, position behind
+/// it)`.
 fn nullable(bytes: &[u8], at: usize) -> Result<(Option<Range<usize>>, usize), DecodeError> {
     let left = bytes.len().saturating_sub(at);
     let ends = |wanted| DecodeError::new(at, DecodeErrorKind::UnexpectedEnd { wanted, left });

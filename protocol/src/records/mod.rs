@@ -1,11 +1,14 @@
-//! Record sets to records and back: what fetch responses and produce requests carry for a partition.
+//! Record sets to records and back: what fetch responses and produce requests carry for a
+//! partition.
 //!
-//! Reading, in order: [`Batches`] walks a record set without touching a record; [`RawBatch::open`] checks one batch's checksum
-//! and inflates it, once; [`Batch::records`] walks its records in place. Writing: [`BatchBuilder`] takes records as borrowed
-//! parts and seals them into a [`SealedBatch`]. Format 2 both ways (KIP-98), formats 0 and 1 read only.
+//! Reading, in order: [`Batches`] walks a record set without touching a record; [`RawBatch::open`]
+//! checks one batch's checksum and inflates it, once; [`Batch::records`] walks its records in
+//! place. Writing: [`BatchBuilder`] takes records as borrowed parts and seals them into a
+//! [`SealedBatch`]. Format 2 both ways (KIP-98), formats 0 and 1 read only.
 //!
-//! No number from the wire is believed: nothing is reserved for counts or sizes that a header claims, compressed records are
-//! inflated up to the caller's bound, and every broken batch is an error, never a panic.
+//! No number from the wire is believed: nothing is reserved for counts or sizes that a header
+//! claims, compressed records are inflated up to the caller's bound, and every broken batch is an
+//! error, never a panic.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -29,3 +32,6 @@ pub use compress::{Compression, Deflater, Inflater};
 pub use control::ControlType;
 pub use header::{BatchHeader, TimestampType};
 pub use record::{HeaderRef, Headers, RecordRef, Records};
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! The records of one batch, walked in place (KIP-98's record format, KIP-82's headers).
 //!
-//! In: a batch's records section, inflated. Out: one [`RecordRef`] after another, each a few positions and slices into that
-//! section. Nothing is allocated and nothing copied; headers are taken apart only when somebody asks for them.
+//! In: a batch's records section, inflated. Out: one [`RecordRef`] after another, each a few
+//! positions and slices into that section. Nothing is allocated and nothing copied; headers are
+//! taken apart only when somebody asks for them.
 
 use super::header::{BatchHeader, TimestampType};
 use super::varint::{read_i32, read_i64};
@@ -11,8 +12,9 @@ use std::ops::Range;
 
 /// Walks the records of a batch, in the order of their offsets.
 ///
-/// After an error it ends. Byte positions of errors count from the start of the inflated records section. An offset outside
-/// what the batch's header promises is an error, and so are bytes or records too few or too many.
+/// After an error it ends. Byte positions of errors count from the start of the inflated records
+/// section. An offset outside what the batch's header promises is an error, and so are bytes or
+/// records too few or too many.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     body: &'a [u8],
@@ -134,8 +136,8 @@ impl<'a> RecordRef<'a> {
         self.offset
     }
 
-    /// Its timestamp in milliseconds since 1970: the producer's, or the time of appending if the batch says so. -1 in
-    /// logs of format 0, which has none.
+    /// Its timestamp in milliseconds since 1970: the producer's, or the time of appending if the
+    /// batch says so. -1 in logs of format 0, which has none.
     #[inline]
     pub fn timestamp(&self) -> i64 {
         self.timestamp
@@ -159,7 +161,8 @@ impl<'a> RecordRef<'a> {
         Headers { bytes: self.headers, at: 0, left: None, base: self.headers_at }
     }
 
-    /// Where the key stands in the batch's body: for columns that share the buffer instead of copying.
+    /// Where the key stands in the batch's body: for columns that share the buffer instead of
+    /// copying.
     #[inline]
     pub fn key_range(&self) -> Option<Range<usize>> {
         self.key.map(|key| self.range_of(key))
@@ -263,7 +266,8 @@ impl<'a> HeaderRef<'a> {
     ///
     /// # Errors
     ///
-    /// [`DecodeErrorKind::InvalidUtf8`]: Kafka calls it a string, but brokers store whatever was sent.
+    /// [`DecodeErrorKind::InvalidUtf8`]: Kafka calls it a string, but brokers store whatever was
+    /// sent.
     pub fn key(&self) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.key)
             .map_err(|_| DecodeError::new(self.at, DecodeErrorKind::InvalidUtf8))

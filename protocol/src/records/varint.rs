@@ -1,8 +1,9 @@
 //! Zigzag varints over a plain slice, the innermost loop of a record walk (KIP-98's record format).
 //!
-//! In: the bytes and a position. Out: the value and the position behind it, or `None` if the bytes end first or the
-//! varint is longer than its type allows. `wire` has a reader of its own; this one works on positions in a slice, so that
-//! a record costs no cursor, no reference count and no error value on the way.
+//! In: the bytes and a position. Out: the value and the position behind it, or `None` if the bytes
+//! end first or the varint is longer than its type allows. `wire` has a reader of its own; this one
+//! works on positions in a slice, so that a record costs no cursor, no reference count and no error
+//! value on the way.
 
 /// Reads a zigzag varint of at most 32 bits: `(value, position behind it)`.
 #[inline(always)]

@@ -1,4 +1,5 @@
-//! gzip (RFC 1952) by `zlib-rs`: one or more members in, as Java's stream reads them; one member out.
+//! gzip (RFC 1952) by `zlib-rs`: one or more members in, as Java's stream reads them; one member
+//! out.
 
 use super::{Fault, Output};
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
@@ -16,7 +17,8 @@ pub(super) fn inflate(mut input: &[u8], out: &mut Output) -> Result<(), Fault> {
 
 /// Inflates one member and returns its compressed length.
 fn inflate_member(input: &[u8], out: &mut Output) -> Result<usize, Fault> {
-    // A fresh state each time, since resetting one would make it expect zlib's header and not gzip's.
+    // A fresh state each time, since resetting one would make it expect zlib's header and not
+    // gzip's.
     let mut state = Decompress::new_gzip(WINDOW_BITS);
     loop {
         out.reserve(MIN_STEP.min(out.room() + 1));

@@ -1,8 +1,10 @@
-//! LZ4 frames over `lz4_flex`'s blocks. Out go frames as Java writes and reads them: independent blocks of at most 64 KiB,
-//! no checksum but the header's. In come any frames without a dictionary, linked blocks and checksums included.
+//! LZ4 frames over `lz4_flex`'s blocks. Out go frames as Java writes and reads them: independent
+//! blocks of at most 64 KiB, no checksum but the header's. In come any frames without a dictionary,
+//! linked blocks and checksums included.
 //!
-//! The frame is taken apart here and not by `lz4_flex::frame`, so that blocks go from the input to their place with one
-//! copy, a frame of seven bytes does not cost megabytes, and the header checksum of old can be forgiven (KAFKA-3160).
+//! The frame is taken apart here and not by `lz4_flex::frame`, so that blocks go from the input to
+//! their place with one copy, a frame of seven bytes does not cost megabytes, and the header
+//! checksum of old can be forgiven (KAFKA-3160).
 
 use super::{Fault, Origin, Output, scratch_of};
 use lz4_flex::block::{
@@ -215,7 +217,8 @@ const STORED: u32 = 1 << 31;
 const END_MARK: u32 = 0;
 /// How far back a linked block may refer, in bytes.
 const WINDOW: usize = 64 << 10;
-/// What goes into one block: just small enough for the hash table with entries of 16 bits, which stays in the L1 cache.
+/// What goes into one block: just small enough for the hash table with entries of 16 bits, which
+/// stays in the L1 cache.
 const BLOCK: usize = (64 << 10) - 2;
 /// The least output that a block gets.
 const MIN_BLOCK: usize = 64;

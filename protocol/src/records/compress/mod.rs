@@ -1,8 +1,10 @@
-//! The five ways of Kafka to compress the records of a batch, both directions, with an upper bound on what comes out.
+//! The five ways of Kafka to compress the records of a batch, both directions, with an upper bound
+//! on what comes out.
 //!
-//! In: a batch's records section and a codec. Out: the same bytes inflated or deflated. A codec's working memory lives in an
-//! [`Inflater`] or [`Deflater`] and is used again. Nothing here reserves what compressed bytes claim to hold: output grows
-//! with what was really inflated, and a bomb ends at the cap. zstd is KIP-110; the framing of snappy is that of snappy-java.
+//! In: a batch's records section and a codec. Out: the same bytes inflated or deflated. A codec's
+//! working memory lives in an [`Inflater`] or [`Deflater`] and is used again. Nothing here reserves
+//! what compressed bytes claim to hold: output grows with what was really inflated, and a bomb ends
+//! at the cap. zstd is KIP-110; the framing of snappy is that of snappy-java.
 
 mod gzip;
 mod lz4;
@@ -32,7 +34,8 @@ impl Compression {
     /// All of them, by number.
     pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
-    /// What the low three bits of a batch's attributes say; `None` for the numbers 5 to 7, which mean nothing yet.
+    /// What the low three bits of a batch's attributes say; `None` for the numbers 5 to 7, which
+    /// mean nothing yet.
     pub const fn from_attributes(attributes: i16) -> Option<Self> {
         match attributes & 0x07 {
             0 => Some(Self::None),
@@ -74,7 +77,8 @@ impl Compression {
 
 /// Inflates records, one batch after another, and keeps the codecs' working memory in between.
 ///
-/// The memory it keeps is at most a few MiB, whatever it was fed. It starts empty: a codec costs nothing before its first use.
+/// The memory it keeps is at most a few MiB, whatever it was fed. It starts empty: a codec costs
+/// nothing before its first use.
 #[derive(Default)]
 pub struct Inflater {
     scratch: Vec<u8>,
@@ -90,12 +94,13 @@ impl Inflater {
         Self::default()
     }
 
-    /// Inflates `input`, to at most `limit` bytes and never more than 1 GiB. [`Compression::None`] hands `input` back.
+    /// Inflates `input`, to at most `limit` bytes and never more than 1 GiB. [`Compression::None`]
+    /// hands `input` back.
     ///
     /// # Errors
     ///
-    /// [`DecodeErrorKind::CorruptCompression`] if the codec can't read the bytes, or bytes are left over or missing;
-    /// [`DecodeErrorKind::InflatesTooLarge`] if the limit is reached.
+    /// [`DecodeErrorKind::CorruptCompression`] if the codec can't read the bytes, or bytes are left
+    /// over or missing; [`DecodeErrorKind::InflatesTooLarge`] if the limit is reached.
     pub fn inflate(
         &mut self,
         codec: Compression,
@@ -108,7 +113,8 @@ impl Inflater {
         self.inflate_slice(codec, input, limit, Origin::Batch)
     }
 
-    /// As [`Inflater::inflate`], for the message sets of old, whose lz4 frames may carry a wrong header checksum.
+    /// As [`Inflater::inflate`], for the message sets of old, whose lz4 frames may carry a wrong
+    /// header checksum.
     pub(super) fn inflate_legacy(
         &mut self,
         codec: Compression,
@@ -150,7 +156,8 @@ impl Inflater {
 
 /// Deflates records, one batch after another, and keeps the codecs' working memory in between.
 ///
-/// That memory is up to some MiB for zstd, by level, a quarter MiB for gzip, and next to nothing for the others.
+/// That memory is up to some MiB for zstd, by level, a quarter MiB for gzip, and next to nothing
+/// for the others.
 #[derive(Default)]
 pub struct Deflater {
     gzip: Option<gzip::Writer>,
@@ -165,10 +172,11 @@ impl Deflater {
         Self::default()
     }
 
-    /// Appends `input`, deflated, to `out`. `level` is the codec's own scale, brought into its range; `None` means the
-    /// codec's default, as does any level for a codec without levels.
+    /// Appends `input`, deflated, to `out`. `level` is the codec's own scale, brought into its
+    /// range; `None` means the codec's default, as does any level for a codec without levels.
     ///
-    /// Returns false, with `out` as it was, if the codec failed; none does on bytes in memory of less than 4 GiB.
+    /// Returns false, with `out` as it was, if the codec failed; none does on bytes in memory of
+    /// less than 4 GiB.
     pub fn deflate(
         &mut self,
         codec: Compression,
@@ -206,7 +214,8 @@ pub fn inflate(codec: Compression, input: &Bytes, limit: usize) -> Result<Bytes,
     Inflater::new().inflate(codec, input, limit)
 }
 
-/// Deflates once, with working memory of its own; `None` if the codec failed. See [`Deflater::deflate`].
+/// Deflates once, with working memory of its own; `None` if the codec failed. See
+/// [`Deflater::deflate`].
 pub fn deflate(codec: Compression, level: Option<i32>, input: &[u8]) -> Option<Bytes> {
     let mut out = Vec::new();
     Deflater::new().deflate(codec, level, input, &mut out).then(|| out.into())
@@ -292,3 +301,7 @@ const MAX_EXPECTED_GROWTH: usize = 8;
 const KEPT_SCRATCH: usize = 4 << 20;
 /// Unused capacity that is not worth a copy, in bytes.
 const SLACK: usize = 4096;
+
+#[cfg(test)]
+#[path = "../tests/compress.rs"]
+mod tests;

@@ -1,5 +1,6 @@
-//! Snappy: blocks in the framing of snappy-java (a magic, two version numbers, then length-prefixed blocks), which is what
-//! Java's clients write and read, and one raw block, which some other clients write.
+//! Snappy: blocks in the framing of snappy-java (a magic, two version numbers, then length-prefixed
+//! blocks), which is what Java's clients write and read, and one raw block, which some other
+//! clients write.
 
 use super::{Fault, Output};
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
@@ -15,7 +16,8 @@ impl Reader {
         let Some(framed) = input.strip_prefix(&MAGIC) else {
             return self.inflate_block(input, out);
         };
-        // The two version numbers: who wrote it, and who can still read it. Java's reader ignores them, too.
+        // The two version numbers: who wrote it, and who can still read it. Java's reader ignores
+        // them, too.
         let (_, mut blocks) = framed.split_first_chunk::<8>().ok_or(Fault::Corrupt)?;
         while let Some((length, rest)) = blocks.split_first_chunk() {
             let length =

@@ -1,5 +1,5 @@
-//! Zstandard (RFC 8878) by `structured-zstd`: frames in, with or without their size in the header (Java's stream writes
-//! none); one frame with its size out. KIP-110.
+//! Zstandard (RFC 8878) by `structured-zstd`: frames in, with or without their size in the header
+//! (Java's stream writes none); one frame with its size out. KIP-110.
 
 use super::{Fault, Output, scratch_of};
 use structured_zstd::decoding::errors::FrameDecoderError;
@@ -18,8 +18,8 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Decodes into scratch memory that grows by doubling until the frames fit, so that neither a window nor a size that a
-    /// header claims is ever reserved for its own sake.
+    /// Decodes into scratch memory that grows by doubling until the frames fit, so that neither a
+    /// window nor a size that a header claims is ever reserved for its own sake.
     pub(super) fn inflate(
         &mut self,
         input: &[u8],
@@ -42,7 +42,8 @@ impl Reader {
         }
     }
 
-    /// What the blocks can hold at most, as far as that is little; else some times the input, or what was enough before.
+    /// What the blocks can hold at most, as far as that is little; else some times the input, or
+    /// what was enough before.
     fn first_guess(input: &[u8], before: usize) -> usize {
         let sane = input.len().saturating_mul(8).max(FIRST_GUESS).max(before);
         let claimed = frame_decompressed_bound(input).ok().and_then(|n| usize::try_from(n).ok());
@@ -73,7 +74,8 @@ impl Writer {
     }
 
     pub(super) fn deflate(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        // The compressor clears what it writes to, so the frame is made apart and copied behind the batch's header.
+        // The compressor clears what it writes to, so the frame is made apart and copied behind the
+        // batch's header.
         self.frames.compress_independent_frame_into(input, &mut self.frame);
         out.extend_from_slice(&self.frame);
     }
