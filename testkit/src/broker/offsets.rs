@@ -21,7 +21,11 @@ pub(crate) fn list(
             .partition(&topic.name, asked.partition_index)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         partition.check_leader(context.origin.node, asked.current_leader_epoch)?;
-        look_up(partition, asked.timestamp, request.isolation_level)
+        let mut found = look_up(partition, asked.timestamp, request.isolation_level)?;
+        if let Some(found) = found.as_mut().filter(|_| context.origin.version < LEADER_EPOCHS) {
+            found.leader_epoch = UNKNOWN_EPOCH;
+        }
+        Ok(found)
     })
 }
 
@@ -104,6 +108,9 @@ fn response(
     }
 }
 
+/// The first version that tells leader epochs; to send one in an older version is an error.
+const LEADER_EPOCHS: i16 = 4;
+const UNKNOWN_EPOCH: i32 = -1;
 const READ_COMMITTED: i8 = 1;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;

@@ -1,0 +1,75 @@
+//! What every broker must do, asked over raw frames: a cluster in, a list of checks out, each of which panics
+//! with what was wrong.
+//!
+//! The same checks run on the embedded cluster, on Apache Kafka and on Redpanda: what the embedded one gets wrong,
+//! tests of the client would never notice. They use nothing of the client, only the protocol.
+
+mod groups;
+mod offsets;
+mod records;
+mod topics;
+mod wire;
+
+use crate::outside::Cluster;
+
+/// One thing that a broker must do.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// What it proves, in the words of a test's name.
+    pub name: &'static str,
+    run: fn(&dyn Cluster),
+}
+
+impl Check {
+    const fn new(name: &'static str, run: fn(&dyn Cluster)) -> Self {
+        Self { name, run }
+    }
+
+    /// Runs it; the topics it makes have names of their own.
+    ///
+    /// # Panics
+    /// Where the broker does something else.
+    pub fn run(&self, cluster: &dyn Cluster) {
+        (self.run)(cluster);
+    }
+}
+
+/// Runs every check against `cluster`, and reports all that failed rather than the first.
+///
+/// # Panics
+/// Names the checks that failed.
+pub fn run_all(cluster: &dyn Cluster) {
+    let failed: Vec<_> = CHECKS
+        .iter()
+        .filter(|check| {
+            let run = std::panic::AssertUnwindSafe(|| check.run(cluster));
+            std::panic::catch_unwind(run).is_err()
+        })
+        .map(|check| check.name)
+        .collect();
+    assert!(failed.is_empty(), "{} does not conform: {failed:?}", cluster.name());
+}
+
+/// All checks.
+pub const CHECKS: &[Check] = &[
+    Check::new("a topic that was made has partitions with leaders", topics::made),
+    Check::new("a topic that exists is not made again", topics::made_twice),
+    Check::new("a topic that does not exist is unknown", topics::unknown),
+    Check::new("partitions can be added but not taken away", topics::grown),
+    Check::new("a deleted topic is gone", topics::deleted),
+    Check::new("an illegal name is refused", topics::illegal_name),
+    Check::new("what was produced is fetched, in every version", records::every_version),
+    Check::new("batches of every codec come back as they were sent", records::every_codec),
+    Check::new("a batch sent twice is written once", records::sent_twice),
+    Check::new("a sequence with a gap is refused", records::sequence_gap),
+    Check::new("a corrupt batch is refused and nothing is written", records::corrupt),
+    Check::new("a fetch beyond the end is out of range", records::out_of_range),
+    Check::new("a fetch at the end waits for data", records::long_poll),
+    Check::new("a batch larger than the limit is delivered alone", records::oversized),
+    Check::new("a fetch session sends only what changed", records::session),
+    Check::new("a stale session epoch is refused", records::session_epoch),
+    Check::new("earliest, latest and times are found, in every version", offsets::listed),
+    Check::new("the largest timestamp is found", offsets::max_timestamp),
+    Check::new("a group's offsets are kept", groups::committed),
+    Check::new("a group without offsets has none", groups::nothing_committed),
+];
