@@ -1,0 +1,402 @@
+//! The loop of a query, one step at a time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arrow_array::RecordBatch;
+use futures_core::Stream;
+use tokio::sync::watch;
+
+use super::plan::{self, BatchPlanner};
+use super::progress::{Durations, QueryProgress, SourceProgress};
+use super::trigger::Trigger;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::format::OffsetsEntry;
+use crate::checkpoint::recovery::Resume;
+use crate::error::{Error, ErrorKind, Result};
+use crate::offsets::PartitionOffsets;
+use crate::offsets::loss::check_available_now;
+use crate::options::OffsetsLimit;
+use crate::sink::{RowStream, Sink};
+use crate::source::StreamSource;
+
+/// What a query is told besides its source and its sink.
+#[derive(Clone, Debug, Default)]
+pub struct QuerySettings {
+    /// The folder of the checkpoint, required.
+    pub checkpoint: PathBuf,
+    /// When batches run.
+    pub trigger: Trigger,
+    /// A name for progress.
+    pub name: Option<String>,
+}
+
+/// A running query. It holds the lock of its checkpoint until it is dropped.
+pub struct Query<S> {
+    source: S,
+    sink: Box<dyn Sink>,
+    checkpoint: Arc<Checkpoint>,
+    trigger: Trigger,
+    name: Option<String>,
+    run_id: String,
+    planner: BatchPlanner,
+    /// The batch that runs next, and where it starts.
+    batch: i64,
+    start: PartitionOffsets,
+    /// Up to this batch there are plans that were not committed.
+    planned: Option<i64>,
+    /// Where the topics ended when a query with the available-now trigger started.
+    captured: Option<PartitionOffsets>,
+    /// Settings and watermark that go from plan to plan.
+    carried: OffsetsEntry,
+    last_start: Option<Duration>,
+    ended: bool,
+    stop: (watch::Sender<bool>, watch::Receiver<bool>),
+}
+
+/// Asks a query to stop. Cheap to clone; outlives the query.
+#[derive(Clone, Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// Lets the running batch come to its end, and no other begin.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// A batch that is about to run.
+struct Planned {
+    started: Duration,
+    clock: Instant,
+    end: PartitionOffsets,
+    latest: Option<PartitionOffsets>,
+    /// The first offsets of partitions that the query has not seen yet.
+    initial: PartitionOffsets,
+    is_rerun: bool,
+    durations: Durations,
+}
+
+impl<S: StreamSource> Query<S> {
+    /// Opens the checkpoint and finds out where to go on. A new query looks up where its source starts and records it.
+    ///
+    /// # Errors
+    /// `InvalidSchema` if the sink can't take the source's rows; `CheckpointInUse`, `CheckpointUntrusted` or
+    /// `CheckpointIo`; whatever the source fails with.
+    ///
+    /// Dropping the future may leave a new checkpoint without a plan, which the next start takes up.
+    pub async fn start(mut source: S, sink: Box<dyn Sink>, settings: QuerySettings) -> Result<Self> {
+        sink.check(&source.schema())?;
+        for warning in source.options().warnings() {
+            tracing::warn!("{warning}");
+        }
+        let folder = settings.checkpoint;
+        if folder.as_os_str().is_empty() {
+            return Err(Error::option(
+                "checkpointLocation must be specified: a query keeps its offsets in a folder of its own",
+            ));
+        }
+        let new_id = uuid::Uuid::new_v4().to_string();
+        let checkpoint = blocking(move || Checkpoint::open(&folder, &new_id)).await?;
+        let checkpoint = Arc::new(checkpoint);
+        let (start, carried) = starting_point(&mut source, &checkpoint).await?;
+        let captured = match settings.trigger {
+            Trigger::AvailableNow => Some(source.latest(&start).await?),
+            _ => None,
+        };
+        let resume = checkpoint.resume();
+        Ok(Self {
+            planner: BatchPlanner::new(source.options(), settings.trigger),
+            batch: resume.batch(),
+            planned: match resume {
+                Resume::Rerun { last, .. } => Some(last),
+                _ => None,
+            },
+            source,
+            sink,
+            checkpoint,
+            trigger: settings.trigger,
+            name: settings.name,
+            run_id: uuid::Uuid::new_v4().to_string(),
+            start,
+            captured,
+            carried,
+            last_start: None,
+            ended: false,
+            stop: watch::channel(false),
+        })
+    }
+
+    /// The query's id, the same over restarts.
+    pub fn id(&self) -> &str {
+        self.checkpoint.id()
+    }
+
+    /// The id of this run.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// What asks this query to stop.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.stop.0.clone())
+    }
+
+    /// Waits for the trigger and for data, runs one batch, commits it, and returns its progress; `None` once the query
+    /// has ended: after a stop, or when a trigger that ends by itself finds nothing more.
+    ///
+    /// After an error the query has ended; a new start on the same checkpoint runs the batch again.
+    ///
+    /// Dropping the future gives up a batch that has begun, without committing it; this query must then not be asked
+    /// again, and a new start runs the batch again.
+    pub async fn next(&mut self) -> Option<Result<QueryProgress>> {
+        while !self.ended && !*self.stop.1.borrow() {
+            self.ended = true;
+            let progress = match self.trigger().await {
+                Ok(progress) => progress,
+                Err(error) => return Some(Err(error)),
+            };
+            self.ended = match progress {
+                Some(_) => self.trigger == Trigger::Once,
+                None => self.trigger.ends_when_drained(),
+            };
+            if let Some(progress) = progress {
+                return Some(Ok(progress));
+            }
+        }
+        self.ended = true;
+        None
+    }
+
+    /// One trigger: a batch, or a look that found nothing.
+    async fn trigger(&mut self) -> Result<Option<QueryProgress>> {
+        let mut stopped = self.stop.1.clone();
+        let planned = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return Ok(None),
+            planned = self.plan() => planned?,
+        };
+        match planned {
+            Some(planned) => self.run(planned).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for the trigger's time, then for the end of the next batch. Nothing is changed if this is dropped.
+    async fn plan(&mut self) -> Result<Option<Planned>> {
+        let wait = self.trigger.wait(since_1970(), self.last_start);
+        tokio::time::sleep(wait).await;
+        let (started, clock) = (since_1970(), Instant::now());
+        let mut durations = Durations::default();
+        if self.planned.is_some_and(|last| self.batch <= last) {
+            let (end, initial) = self.logged_end().await?;
+            let (latest, is_rerun) = (None, true);
+            return Ok(Some(Planned { started, clock, end, latest, initial, is_rerun, durations }));
+        }
+        let fresh = self.source.latest(&self.start).await?;
+        if let Some(captured) = &self.captured {
+            check_available_now(captured, &fresh).map_err(|loss| loss.into_error())?;
+        }
+        let latest = self.captured.clone().unwrap_or(fresh);
+        let new = plan::new_partitions(&self.start, &latest);
+        let initial = if new.is_empty() {
+            PartitionOffsets::new()
+        } else {
+            self.source.earliest(new).await?
+        };
+        durations.latest_offset = clock.elapsed();
+        let end = self.planner.end(started, &self.start, &latest, &initial);
+        // The first batch runs even when it is empty, so that its commit says where the query stands. A map without
+        // partitions is never planned: Spark could not tell it from a query that has not begun (SPARK-41375).
+        if latest.is_empty() || end.is_empty() || (self.batch > 0 && end == self.start) {
+            self.last_start = Some(started);
+            if self.trigger == Trigger::AsSoonAsData {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+            return Ok(None);
+        }
+        let (latest, is_rerun) = (Some(latest), false);
+        Ok(Some(Planned { started, clock, end, latest, initial, is_rerun, durations }))
+    }
+
+    /// The end of a batch that was planned by an earlier run.
+    async fn logged_end(&mut self) -> Result<(PartitionOffsets, PartitionOffsets)> {
+        let batch = self.batch;
+        let entry = on_disk(&self.checkpoint, move |c| c.offsets(batch)).await?;
+        let entry = entry.ok_or_else(|| vanished(batch))?;
+        // A line without an offset: the source had nothing yet.
+        let end = entry.offsets.clone().unwrap_or_else(|| self.start.clone());
+        self.carried = entry;
+        let new = plan::new_partitions(&self.start, &end);
+        let initial = if new.is_empty() {
+            PartitionOffsets::new()
+        } else {
+            self.source.earliest(new).await?
+        };
+        Ok((end, initial))
+    }
+
+    /// Writes the plan, moves the rows, writes the commit.
+    async fn run(&mut self, planned: Planned) -> Result<QueryProgress> {
+        let Planned { started, clock, end, latest, initial, is_rerun, mut durations } = planned;
+        let batch = self.batch;
+        let step = Instant::now();
+        let options = self.source.options();
+        let pieces = plan::pieces(options, &self.start, &end, &initial)?;
+        durations.query_planning = step.elapsed();
+
+        let step = Instant::now();
+        if !is_rerun {
+            self.carried.offsets = Some(end.clone());
+            self.carried.timestamp_ms = i64::try_from(started.as_millis()).unwrap_or(i64::MAX);
+            let entry = self.carried.clone();
+            on_disk(&self.checkpoint, move |c| c.write_offsets(batch, &entry)).await?;
+        }
+        on_disk(&self.checkpoint, move |c| c.purge(batch)).await?;
+        durations.wal_commit = step.elapsed();
+
+        let step = Instant::now();
+        let read = Arc::new(AtomicU64::new(0));
+        let rows = Counted { rows: self.source.read(pieces), read: Arc::clone(&read) };
+        let written = self.sink.write_batch(batch, Box::pin(rows)).await;
+        let written = written.map_err(|e| e.with_context("batch", batch))?;
+        durations.add_batch = step.elapsed();
+
+        let step = Instant::now();
+        let watermark = self.carried.watermark_ms;
+        on_disk(&self.checkpoint, move |c| c.write_commit(batch, watermark)).await?;
+        durations.commit_offsets = step.elapsed();
+        durations.trigger_execution = clock.elapsed();
+
+        let start = std::mem::replace(&mut self.start, end.clone());
+        self.batch += 1;
+        let source = SourceProgress {
+            description: self.source.description(),
+            start: (batch > 0).then_some(start),
+            end: Some(end),
+            latest,
+        };
+        Ok(QueryProgress {
+            id: self.id().to_owned(),
+            run_id: self.run_id.clone(),
+            name: self.name.clone(),
+            started,
+            previous: self.last_start.replace(started),
+            batch_id: batch,
+            input_rows: read.load(Ordering::Relaxed),
+            durations,
+            source,
+            sink: self.sink.description(),
+            output_rows: written.rows,
+        })
+    }
+}
+
+impl<S> std::fmt::Debug for Query<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Query");
+        debug.field("checkpoint", &self.checkpoint).field("batch", &self.batch);
+        debug.field("trigger", &self.trigger).finish_non_exhaustive()
+    }
+}
+
+/// Where the first batch of this run starts, and what its plan carries on.
+async fn starting_point<S: StreamSource>(
+    source: &mut S,
+    checkpoint: &Arc<Checkpoint>,
+) -> Result<(PartitionOffsets, OffsetsEntry)> {
+    let batch = checkpoint.resume().batch();
+    if batch == 0 {
+        let start = initial(source, checkpoint).await?;
+        return Ok((start, OffsetsEntry::new(PartitionOffsets::new(), 0)));
+    }
+    let before = batch - 1;
+    let entry = on_disk(checkpoint, move |c| c.offsets(before)).await?;
+    let mut entry = entry.ok_or_else(|| vanished(before))?;
+    let commit = on_disk(checkpoint, move |c| c.commit(before)).await?;
+    entry.watermark_ms = entry.watermark_ms.max(commit.unwrap_or_default());
+    let start = match entry.offsets.clone() {
+        Some(start) => start,
+        None => initial(source, checkpoint).await?,
+    };
+    Ok((start, entry))
+}
+
+/// The recorded start of the source, or the one of now, which is then recorded.
+async fn initial<S: StreamSource>(
+    source: &mut S,
+    checkpoint: &Arc<Checkpoint>,
+) -> Result<PartitionOffsets> {
+    if let Some(recorded) = on_disk(checkpoint, |c| c.initial()).await? {
+        return Ok(recorded);
+    }
+    // Another start than the one of the plan would skip rows, and the latest offset has moved since.
+    let moves = *source.options().starting() == OffsetsLimit::Latest;
+    if moves && checkpoint.resume() != Resume::Fresh {
+        return Err(Error::new(
+            ErrorKind::CheckpointUntrusted,
+            "The checkpoint can't be trusted: sources/0/0 is missing while batch 0 has to run again from it, and with \
+             startingOffsets=latest it can't be found out anew. Restore it, or set startingOffsets",
+        )
+        .with_context("checkpoint", checkpoint.root().display()));
+    }
+    let start = source.initial().await?;
+    let recorded = start.clone();
+    on_disk(checkpoint, move |c| c.write_initial(&recorded)).await?;
+    Ok(start)
+}
+
+/// Does something with the checkpoint where blocking is allowed. Once begun it is done, even if the future is dropped.
+async fn on_disk<T: Send + 'static>(
+    checkpoint: &Arc<Checkpoint>,
+    work: impl FnOnce(&Checkpoint) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let checkpoint = Arc::clone(checkpoint);
+    blocking(move || work(&checkpoint)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Internal, "A file operation broke off").with_source(error))
+    })
+}
+
+fn vanished(batch: i64) -> Error {
+    Error::new(
+        ErrorKind::CheckpointUntrusted,
+        format!("batch {batch} doesn't exist in offsets any more: somebody else changes the checkpoint"),
+    )
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Rows that are counted as they pass.
+struct Counted {
+    rows: RowStream,
+    read: Arc<AtomicU64>,
+}
+
+impl Stream for Counted {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.rows.as_mut().poll_next(context);
+        if let Poll::Ready(Some(Ok(batch))) = &polled {
+            self.read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+/// How long a query without a trigger waits after a look that found nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests;
