@@ -84,9 +84,9 @@ impl Error {
 
     /// The broker answered `code`: its meaning becomes the message, its remedy the hint.
     pub fn broker(code: ErrorCode) -> Self {
-        let mut error = Self::new(ErrorKind::Broker, code.meaning()).with("code", code.name());
+        let error = Self::new(ErrorKind::Broker, clause(code.meaning()));
+        let mut error = error.with("code", code.name()).with_hint(clause(code.hint()));
         error.0.code = Some(code);
-        error.0.hint = Some(Cow::Borrowed(code.hint()));
         error
     }
 
@@ -230,6 +230,12 @@ impl StdError for Error {
     }
 }
 
+/// A sentence as part of another.
+fn clause(sentence: &str) -> String {
+    let mut letters = sentence.trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// Control characters from the network could forge a second log line; they become spaces.
 fn write_plain(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     text.chars().try_for_each(|c| fmt::Write::write_char(f, if c.is_control() { ' ' } else { c }))
@@ -263,6 +269,8 @@ mod tests {
         assert_eq!(stale.fault(), Fault::Broker);
         assert!(!Error::broker(ErrorCode::TOPIC_AUTHORIZATION_FAILED).is_retriable());
         assert!(Error::check(ErrorCode::NONE).is_ok());
+        let line = stale.to_string();
+        assert!(line.contains("(code NOT_LEADER_OR_FOLLOWER); ") && !line.contains('.'), "{line}");
     }
 
     #[test]

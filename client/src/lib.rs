@@ -11,13 +11,17 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod admin;
 mod client;
 pub mod cluster;
 pub mod config;
+pub mod consumer;
 pub mod error;
 mod keys;
 pub mod net;
+mod partition;
 
 pub use client::Client;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Fault, Result};
+pub use partition::TopicPartition;

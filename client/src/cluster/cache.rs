@@ -265,7 +265,7 @@ fn usable(view: &View, name: &str) -> Option<Arc<Topic>> {
 }
 
 /// An answer rather than a failure: asking again would find the same.
-fn no_topic(code: ErrorCode, name: &str) -> Error {
+pub(crate) fn no_topic(code: ErrorCode, name: &str) -> Error {
     Error::broker(code).as_kind(ErrorKind::Usage).with("topic", name)
 }
 

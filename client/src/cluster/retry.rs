@@ -1,5 +1,6 @@
 //! The one policy of trying again. In: an error; out: a pause and another turn, or the error that the caller gets.
 
+use klamm_protocol::code::ErrorCode;
 use klamm_protocol::session::backoff::Backoff;
 use tokio::time::{Instant, sleep_until};
 
@@ -14,6 +15,14 @@ pub enum Repeat {
     Harmless,
     /// It might be carried out twice.
     Harmful,
+}
+
+impl Repeat {
+    /// Whether a request that failed so may be sent again.
+    pub(crate) fn allows(self, error: &Error) -> bool {
+        let unknown = error.kind() == ErrorKind::OutcomeUnknown;
+        error.is_retriable() || unknown && self == Self::Harmless
+    }
 }
 
 /// The turns of one operation.
@@ -60,8 +69,7 @@ impl<'a> Retry<'a> {
     /// Errors: `error` itself if another turn cannot help or might do harm; [`ErrorKind::TimedOut`] with it as source if the
     /// deadline comes before the next turn. Cancel safe.
     pub async fn after(&mut self, error: Error) -> Result<()> {
-        let unknown = error.kind() == ErrorKind::OutcomeUnknown;
-        if !error.is_retriable() && !(unknown && self.repeat == Repeat::Harmless) {
+        if !self.repeat.allows(&error) {
             return Err(error);
         }
         self.failures = self.failures.saturating_add(1);
@@ -70,7 +78,8 @@ impl<'a> Retry<'a> {
             return Err(self.too_late(error));
         }
         tracing::debug!(%error, failures = self.failures, "trying again");
-        if error.is_stale_metadata() || error.code().is_none() {
+        // Without a code it was the way to the broker that failed, and it may be the wrong broker.
+        if error.is_stale_metadata() || error.code().is_none_or(|code| code == ErrorCode::NOT_CONTROLLER) {
             self.cluster.mark_stale();
         }
         sleep_until(turn).await;

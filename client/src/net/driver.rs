@@ -254,6 +254,3 @@ const GATHER: usize = 1 << 20;
 
 /// Pieces handed to one vectored write.
 const SLICES: usize = 64;
-
-#[cfg(test)]
-mod tests;

@@ -72,9 +72,18 @@ impl Handle {
     ///
     /// Cancel safe: a dropped call leaves a whole request on the wire or none, and its answer is thrown away.
     pub async fn request<R: Request>(&self, request: &R, deadline: Instant) -> Result<R::Response> {
+        self.request_in(request, self.version_of::<R>()?, deadline).await
+    }
+
+    /// As [`Handle::request`], in a version that the caller chose by [`Handle::version_of`] or [`Handle::version_up_to`].
+    pub async fn request_in<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        deadline: Instant,
+    ) -> Result<R::Response> {
         let span = tracing::debug_span!("request", api = R::KEY.name(), broker = %self.0.identity.peer);
         async {
-            let version = self.version_of::<R>()?;
             let frame = self.0.exchange(request, version, deadline, true).await?;
             decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))
         }
@@ -96,6 +105,19 @@ impl Handle {
                 .with("broker", self.peer())
                 .with_hint("use a broker of Kafka 2.1 or newer")
         })
+    }
+
+    /// The highest version of `R` that both sides speak and that is not above `limit`.
+    pub fn version_up_to<R: Request>(&self, limit: i16) -> Result<i16> {
+        let highest = self.version_of::<R>()?;
+        let lowest = self.versions().range(R::KEY).map_or(0, |range| range.min);
+        if limit >= lowest {
+            return Ok(highest.min(limit));
+        }
+        Err(Error::new(ErrorKind::Unsupported, "the broker speaks only newer versions of an API")
+            .with("broker", self.peer())
+            .with("api", R::KEY)
+            .with_hint("use a newer version of this client"))
     }
 
     /// What the broker speaks.

@@ -4,3 +4,6 @@
 pub mod dial;
 pub(crate) mod driver;
 pub mod handle;
+
+#[cfg(test)]
+mod tests;

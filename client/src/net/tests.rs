@@ -1,0 +1,317 @@
+//! The loop over a stream in memory, with a peer that the test plays, and the clock paused: what waits in vain is known at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_protocol::api::Request;
+use klamm_protocol::code::ErrorCode;
+use klamm_protocol::header::{RequestHeader, decode_request_header, encode_response};
+use klamm_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use klamm_protocol::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
+use klamm_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
+use klamm_protocol::messages::{REQUESTS, produce::ProduceRequest};
+use klamm_protocol::session::connection::ConnectionOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
+
+use crate::error::{ErrorKind, Result};
+use crate::net::handle::{Handle, Identity};
+
+/// A broker as far as a test needs one.
+struct Peer(DuplexStream);
+
+impl Peer {
+    /// The next request's header, `None` when the client has hung up between two requests.
+    async fn hear(&mut self) -> Option<RequestHeader> {
+        let length = self.0.read_u32().await.ok()?;
+        let mut frame = vec![0; length as usize];
+        self.0.read_exact(&mut frame).await.expect("a whole frame");
+        Some(decode_request_header(Bytes::from(frame)).expect("a request").0)
+    }
+
+    async fn answer<R: Request>(&mut self, to: &RequestHeader, response: &R::Response) {
+        let bytes = encode_response::<R>(response, to.api_version, to.correlation_id).expect("encodes");
+        self.0.write_all(&bytes.into_bytes()).await.expect("the client reads");
+    }
+
+    async fn shake_hands(&mut self) {
+        let hello = self.hear().await.expect("a hello");
+        let api = |(key, range): &(klamm_protocol::api::ApiKey, klamm_protocol::api::VersionRange)| {
+            ApiVersion { api_key: key.code(), min_version: range.min, max_version: range.max }
+        };
+        let api_keys = REQUESTS.iter().map(api).collect();
+        self.answer::<ApiVersionsRequest>(&hello, &ApiVersionsResponse { api_keys, ..Default::default() }).await;
+    }
+}
+
+fn identity() -> Identity {
+    let request_timeout = Duration::from_secs(30);
+    Identity { peer: "peer".to_owned(), client_id: "test".to_owned(), request_timeout }
+}
+
+async fn establish(stream: DuplexStream) -> Result<Handle> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    Handle::establish(stream, ConnectionOptions::default(), identity(), deadline).await
+}
+
+/// A client and a peer past the handshake, over a pipe that holds so many bytes.
+async fn connected(pipe: usize) -> (Handle, Peer) {
+    let (near, far) = duplex(pipe);
+    let mut peer = Peer(far);
+    let (handle, ()) = tokio::join!(establish(near), peer.shake_hands());
+    (handle.expect("a broker answers"), peer)
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+async fn ask(handle: &Handle) -> Result<MetadataResponse> {
+    handle.request(&MetadataRequest::default(), soon()).await
+}
+
+fn named(cluster: &str) -> MetadataResponse {
+    MetadataResponse { cluster_id: Some(cluster.to_owned()), ..Default::default() }
+}
+
+/// Polls a future so many times, giving the loop its turn in between, then drops it.
+async fn poll_then_drop(future: impl Future, polls: usize) {
+    let mut future = Box::pin(future);
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pipelined_requests_get_their_own_answers() {
+    let (handle, mut peer) = connected(64).await;
+    let peer = async {
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            heard.push(peer.hear().await.expect("a request"));
+        }
+        for (name, header) in ["a", "b", "c"].iter().zip(&heard) {
+            peer.answer::<MetadataRequest>(header, &named(name)).await;
+        }
+    };
+    let (a, b, c, ()) = tokio::join!(ask(&handle), ask(&handle), ask(&handle), peer);
+    let names = [a, b, c].map(|answer| answer.expect("an answer").cluster_id.expect("a name"));
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_dropped_at_any_point_leaves_no_half_frame() {
+    for polls in 0..6 {
+        // A pipe this narrow has the loop write a frame in many steps.
+        let (handle, mut peer) = connected(7).await;
+        poll_then_drop(ask(&handle), polls).await;
+        let peer = async {
+            let mut last = peer.hear().await.expect("a request");
+            // The dropped one may have been sent whole before the one that counts.
+            if last.correlation_id == 1 && polls > 0 {
+                peer.answer::<MetadataRequest>(&last, &named("nobody's")).await;
+                last = peer.hear().await.expect("a request");
+            }
+            peer.answer::<MetadataRequest>(&last, &named("mine")).await;
+        };
+        let (answer, ()) = tokio::join!(ask(&handle), async {
+            tokio::time::timeout(Duration::from_secs(5), peer).await.ok();
+        });
+        let answer = answer.unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+        assert_eq!(answer.cluster_id.as_deref(), Some("mine"), "after {polls} polls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_in_time_has_an_unknown_outcome_and_costs_the_connection() {
+    let (handle, mut peer) = connected(1024).await;
+    let begun = Instant::now();
+    let error = ask(&handle).await.expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(Instant::now() - begun, Duration::from_secs(10));
+    assert!(!handle.is_open());
+    assert!(peer.hear().await.is_some() && peer.hear().await.is_none());
+    let next = ask(&handle).await.expect_err("the connection is gone");
+    assert_eq!(next.kind(), ErrorKind::Disconnected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_did_not_leave_whole_was_certainly_not_carried_out() {
+    let (handle, peer) = connected(8).await;
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(peer);
+    };
+    let (answer, ()) = tokio::join!(ask(&handle), cut);
+    assert_eq!(answer.expect_err("cut").kind(), ErrorKind::Disconnected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_hangs_up_after_a_whole_request_leaves_its_outcome_unknown() {
+    let (handle, mut peer) = connected(1024).await;
+    let cut = async {
+        peer.hear().await;
+        drop(peer);
+    };
+    let (answer, ()) = tokio::join!(ask(&handle), cut);
+    assert_eq!(answer.expect_err("cut").kind(), ErrorKind::OutcomeUnknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_ends_with_its_last_handle_and_not_before() {
+    let (handle, mut peer) = connected(1024).await;
+    let other = handle.clone();
+    drop(handle);
+    assert!(other.is_open());
+    drop(other);
+    assert!(peer.hear().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unanswered_requests_are_written_before_the_connection_ends() {
+    let (handle, mut peer) = connected(16).await;
+    let request = ProduceRequest { acks: 0, ..Default::default() };
+    let (sent, heard) = tokio::join!(handle.send(&request, soon()), peer.hear());
+    sent.expect("written");
+    assert!(heard.is_some());
+    drop(handle);
+    assert!(peer.hear().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_answer_arrives_whole() {
+    let (handle, mut peer) = connected(1 << 20).await;
+    let records = Bytes::from(vec![7_u8; 50 << 20]);
+    let partition = PartitionData { records: Some(records), ..Default::default() };
+    let topic = FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
+    let response = FetchResponse { responses: vec![topic], ..Default::default() };
+    let peer = async {
+        let header = peer.hear().await.expect("a request");
+        peer.answer::<FetchRequest>(&header, &response).await;
+    };
+    let request = FetchRequest::default();
+    let (answer, ()) = tokio::join!(handle.request(&request, soon()), peer);
+    assert_eq!(answer.expect("an answer"), response);
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_that_are_no_brokers_are_told_in_one_line() {
+    for (words, kind, told) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ErrorKind::NotKafka, "HTTP"),
+        (b"\x15\x03\x03\x00\x02\x02\x50", ErrorKind::NotKafka, "TLS"),
+        (b"\x7f\xff\xff\xff", ErrorKind::NotKafka, "limit"),
+        (b"\xff\xff\xff\xff", ErrorKind::NotKafka, "negative"),
+        (b"\x00\x00\x00\x08\x00\x00\x00\x00\xff\xff\xff\xff", ErrorKind::NotKafka, "ApiVersions"),
+        (b"", ErrorKind::Disconnected, "closed the connection"),
+    ] {
+        let (near, mut far) = duplex(1024);
+        let peer = async {
+            far.read_u32().await.expect("a hello");
+            far.write_all(words).await.expect("heard");
+            if words.is_empty() {
+                drop(far);
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        let error = tokio::select! {
+            ended = establish(near) => ended.expect_err("no broker"),
+            () = peer => unreachable!("the peer stays"),
+        };
+        assert_eq!(error.kind(), kind, "{error}");
+        let line = error.to_string();
+        assert!(line.contains(told) && line.contains("; ") && !line.contains('\n'), "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_accepts_and_is_silent_is_given_up_in_time() {
+    let (near, _far) = duplex(1024);
+    let begun = Instant::now();
+    let error = establish(near).await.expect_err("silence");
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(Instant::now() - begun, Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_broker_lacks_is_told_before_anything_is_sent() {
+    let (near, far) = duplex(1024);
+    let mut peer = Peer(far);
+    let answer = async {
+        let hello = peer.hear().await.expect("a hello");
+        peer.answer::<ApiVersionsRequest>(&hello, &ApiVersionsResponse::default()).await;
+    };
+    let (handle, ()) = tokio::join!(establish(near), answer);
+    let error = ask(&handle.expect("a broker")).await.expect_err("no Metadata");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_broker_is_asked_again_in_a_version_it_knows() {
+    let (near, far) = duplex(1024);
+    let mut peer = Peer(far);
+    let answers = async {
+        let mut hello = peer.hear().await.expect("a hello");
+        let refusal = ApiVersionsResponse { error_code: ErrorCode::UNSUPPORTED_VERSION, ..Default::default() };
+        hello.api_version = 0;
+        peer.answer::<ApiVersionsRequest>(&hello, &refusal).await;
+        let hello = peer.hear().await.expect("another hello");
+        assert_eq!(hello.api_version, 0);
+        peer.answer::<ApiVersionsRequest>(&hello, &ApiVersionsResponse::default()).await;
+    };
+    let (handle, ()) = tokio::join!(establish(near), answers);
+    handle.expect("a broker");
+}
+
+/// Bytes that arrive one at a time, and writes that take one at a time.
+struct Trickle(DuplexStream);
+
+impl tokio::io::AsyncRead for Trickle {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let mut byte = buf.take(1);
+        let polled = Pin::new(&mut self.0).poll_read(cx, &mut byte);
+        let filled = byte.filled().to_vec();
+        buf.put_slice(&filled);
+        polled
+    }
+}
+
+impl tokio::io::AsyncWrite for Trickle {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(1)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_single_bytes_does_as_well() {
+    let (near, far) = duplex(64);
+    let mut peer = Peer(far);
+    let deadline = soon();
+    let hello = Handle::establish(Trickle(near), ConnectionOptions::default(), identity(), deadline);
+    let (handle, ()) = tokio::join!(hello, peer.shake_hands());
+    let handle = handle.expect("a broker");
+    let answer = async {
+        let header = peer.hear().await.expect("a request");
+        peer.answer::<MetadataRequest>(&header, &named("slow")).await;
+    };
+    let (answer, ()) = tokio::join!(ask(&handle), answer);
+    assert_eq!(answer.expect("an answer").cluster_id.as_deref(), Some("slow"));
+}
