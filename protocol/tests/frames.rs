@@ -71,7 +71,6 @@ fn flexible_requests_are_javas() {
     let versions = ApiVersionsRequest {
         client_software_name: "klamm".into(),
         client_software_version: "0.1.0".into(),
-        ..Default::default()
     };
     let java = "0000001d001200030000000700056b6c616d6d00066b6c616d6d06302e312e3000";
     assert_request(&versions, 3, Some("klamm"), java);

@@ -4,7 +4,7 @@
 //! the protocol guide says, or tells that the version can't hold it. What the derive does has to be
 //! the same, byte by byte, so a fault would have to be made twice to stay unseen.
 
-use crate::facts::{Definition, Field, Kind, Versions};
+use crate::facts::{Definition, Field, Kind};
 
 /// A value of some field. A structure holds one value for each field of its definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +82,18 @@ impl Model {
 
     /// The message's bytes in `version`, which need not be the one it was drawn for.
     pub(crate) fn encode(&self, value: &Value, version: i16) -> Result<Vec<u8>, CannotHold> {
-        let mut out = Encoder { version, flexible: self.0.flexible, bytes: Vec::new() };
+        self.encode_as(value, version, false)
+    }
+
+    /// The same as a newer peer might write it: with a tagged field in every structure that nobody
+    /// knows yet. Needs a flexible version.
+    pub(crate) fn encode_with_news(&self, value: &Value, version: i16) -> Vec<u8> {
+        self.encode_as(value, version, true).expect("drawn for this version")
+    }
+
+    fn encode_as(&self, value: &Value, version: i16, news: bool) -> Result<Vec<u8>, CannotHold> {
+        let flexible = self.0.flexible.contains(version);
+        let mut out = Encoder { version, flexible, news, bytes: Vec::new() };
         out.structure(&self.0.fields, value)?;
         Ok(out.bytes)
     }
@@ -145,7 +156,8 @@ fn default_value(field: &Field) -> Value {
 
 struct Encoder {
     version: i16,
-    flexible: Versions,
+    flexible: bool,
+    news: bool,
     bytes: Vec<u8>,
 }
 
@@ -166,8 +178,9 @@ impl Encoder {
                 self.field(field, value)?;
             }
         }
-        if self.is_flexible() {
+        if self.flexible {
             tagged.sort();
+            tagged.extend(self.news.then(|| (9_999, b"news".to_vec())));
             self.varint(tagged.len());
             for (tag, bytes) in tagged {
                 self.varint(tag as usize);
@@ -179,7 +192,7 @@ impl Encoder {
     }
 
     fn tagged(&self, field: &Field, value: &Value) -> Result<Vec<u8>, CannotHold> {
-        let mut inner = Self { version: self.version, flexible: self.flexible, bytes: Vec::new() };
+        let mut inner = Self { bytes: Vec::new(), ..*self };
         inner.field(field, value)?;
         Ok(inner.bytes)
     }
@@ -229,14 +242,14 @@ impl Encoder {
     fn null(&mut self, kind: &Kind) {
         match kind {
             Kind::Struct(..) => self.bytes.push(0xff),
-            _ if self.is_flexible() => self.bytes.push(0),
+            _ if self.flexible => self.bytes.push(0),
             Kind::String => self.bytes.extend_from_slice(&[0xff; 2]),
             _ => self.bytes.extend_from_slice(&[0xff; 4]),
         }
     }
 
     fn len(&mut self, len: usize, width: usize) {
-        if self.is_flexible() {
+        if self.flexible {
             self.varint(len + 1);
         } else {
             self.bytes.extend_from_slice(&(len as u64).to_be_bytes()[8 - width..]);
@@ -249,9 +262,5 @@ impl Encoder {
             rest >>= 7;
         }
         self.bytes.push(rest as u8);
-    }
-
-    fn is_flexible(&self) -> bool {
-        self.flexible.contains(self.version)
     }
 }
