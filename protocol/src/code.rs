@@ -116,7 +116,7 @@ macro_rules! codes {
                         name: "UNKNOWN_ERROR_CODE",
                         kind: Kind::Fatal,
                         meaning: "The broker answered with a code that is newer than this client.",
-                        hint: "Look the number up in the documentation of the broker's version, and update this client.",
+                        hint: "Look the number up in Kafka's documentation, and update this client.",
                     },
                 }
             }
@@ -127,7 +127,7 @@ macro_rules! codes {
 codes! {
     -1 UNKNOWN_SERVER_ERROR Fatal,
         "The broker failed in a way that it has no code for.",
-        "Look into the broker's log at this time; report it to whoever runs the cluster if it lasts.";
+        "Look into the broker's log; if it lasts, tell whoever runs the cluster.";
     0 NONE Fatal,
         "No error.",
         "Nothing to do.";
@@ -135,11 +135,11 @@ codes! {
         "The offset lies before the log's start or beyond its end.",
         "Choose where to go on, earliest or latest; records may have been deleted by retention.";
     2 CORRUPT_MESSAGE Retry,
-        "The records fail their checksum, are too large, or lack the key that a compacted topic needs.",
+        "The records fail their checksum, are too large, or lack a compacted topic's key.",
         "Retry; if it lasts, check keys on compacted topics, and the broker's disks.";
     3 UNKNOWN_TOPIC_OR_PARTITION Stale,
         "The broker does not host this topic or partition.",
-        "Check the topic's name and the right to describe it; a topic made a moment ago needs a moment.";
+        "Check the topic's name and the right to describe it; a new topic needs a moment.";
     4 INVALID_FETCH_SIZE Fatal,
         "The size to fetch is not valid.",
         "Set the fetch sizes to more than zero.";
@@ -180,7 +180,7 @@ codes! {
         "This broker does not coordinate the group or transaction.",
         "Find the coordinator again and ask it.";
     17 INVALID_TOPIC_EXCEPTION Fatal,
-        "The topic's name is not valid, or the topic is an internal one that may not be touched so.",
+        "The topic's name is not valid, or the topic is one of Kafka's own.",
         "Use a name of letters, digits, dot, underscore and hyphen, of at most 249 characters.";
     18 RECORD_LIST_TOO_LARGE Fatal,
         "The batch is larger than a segment of the log.",
@@ -226,7 +226,7 @@ codes! {
         "Grant the user the right on the cluster.";
     32 INVALID_TIMESTAMP Fatal,
         "A record's timestamp is out of the range that the topic accepts.",
-        "Check the timestamps against message.timestamp.before.max.ms and message.timestamp.after.max.ms.";
+        "Check the timestamps, and message.timestamp.before.max.ms of the topic.";
     33 UNSUPPORTED_SASL_MECHANISM Fatal,
         "The broker does not offer this SASL mechanism.",
         "Choose one of sasl.enabled.mechanisms of that listener.";
@@ -256,7 +256,7 @@ codes! {
         "Refresh the metadata and ask the controller.";
     42 INVALID_REQUEST Fatal,
         "The broker does not understand the request, or its fields contradict one another.",
-        "Look into the broker's log for the reason; client and broker may be of versions that do not go together.";
+        "Look into the broker's log for the reason; client and broker may not go together.";
     43 UNSUPPORTED_FOR_MESSAGE_FORMAT Fatal,
         "The topic's message format is too old for this request.",
         "Let the broker convert the topic to message format 2.";

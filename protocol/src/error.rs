@@ -170,7 +170,7 @@ impl fmt::Display for DecodeErrorKind {
             Self::CorruptCompression { codec } => write!(f, "{codec} cannot read its own data"),
             Self::CountBeyondInput { count, smallest, left } => write!(
                 f,
-                "{count} elements of at least {smallest} bytes cannot fit into the {left} bytes left"
+                "{count} elements of {smallest} bytes or more cannot fit into {left} bytes"
             ),
             Self::FrameTooLarge { length, limit } => {
                 write!(
@@ -280,10 +280,7 @@ impl fmt::Display for EncodeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NotInVersion { version } => {
-                write!(
-                    f,
-                    "is set, but version {version} of the API has no such field; it needs a newer broker"
-                )
+                write!(f, "is set, but version {version} of the API has no such field")
             }
             Self::NullInVersion { version } => {
                 write!(f, "is null, which version {version} of the API cannot say")
@@ -312,8 +309,7 @@ mod tests {
     #[test]
     fn an_encode_error_names_the_field_and_the_version() {
         let error = EncodeError::new(EncodeErrorKind::NotInVersion { version: 3 });
-        let text =
-            "Topic.id: is set, but version 3 of the API has no such field; it needs a newer broker";
+        let text = "Topic.id: is set, but version 3 of the API has no such field";
         assert_eq!(error.in_field("Topic.id").in_field("Request.topics").to_string(), text);
     }
 

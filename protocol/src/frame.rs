@@ -178,7 +178,8 @@ mod tests {
         ) {
             let bytes = stream(&bodies);
             let mut reader = FrameReader::new(300);
-            let (mut frames, mut rest, mut cuts) = (Vec::new(), &bytes[..], cuts.into_iter().cycle());
+            let (mut frames, mut rest) = (Vec::new(), &bytes[..]);
+            let mut cuts = cuts.into_iter().cycle();
             while !rest.is_empty() {
                 let (now, later) = rest.split_at(cuts.next().unwrap_or(1).min(rest.len()));
                 if by_spare { reader.spare().extend_from_slice(now) } else { reader.push(now) }
@@ -190,7 +191,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_end_in_frames_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_end_in_frames_or_a_refusal(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             let mut reader = FrameReader::new(64);
             reader.push(&bytes);
             let mut seen = 0;

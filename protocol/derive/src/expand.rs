@@ -84,7 +84,8 @@ fn put_field(container: &Container, field: &Field) -> TokenStream {
     let version = version();
     let (name, path, layout) = (&field.name, path_of(container, field), layout_of(field));
     let write = quote! {
-        ::klamm_protocol::wire::Field::put(&self.#name, w, #layout).map_err(|error| error.in_field(#path))?;
+        ::klamm_protocol::wire::Field::put(&self.#name, w, #layout)
+            .map_err(|error| error.in_field(#path))?;
     };
     let plain = field.plain.contains(&version);
     let lost = match (field.tag, differs(field)) {
@@ -129,8 +130,9 @@ fn put_tagged(container: &Container) -> TokenStream {
         let (name, path, layout) = (&field.name, path_of(container, field), layout_of(field));
         quote! {
             if #flag {
-                w.put_tagged_field(#tag, |w| ::klamm_protocol::wire::Field::put(&self.#name, w, #layout))
-                    .map_err(|error| error.in_field(#path))?;
+                w.put_tagged_field(#tag, |w| {
+                    ::klamm_protocol::wire::Field::put(&self.#name, w, #layout)
+                }).map_err(|error| error.in_field(#path))?;
             }
         }
     });
@@ -244,7 +246,10 @@ fn nullable(container: &Container) -> TokenStream {
             fn take_nullable(
                 r: &mut ::klamm_protocol::wire::Reader,
                 layout: ::klamm_protocol::wire::Layout,
-            ) -> ::core::result::Result<::core::option::Option<Self>, ::klamm_protocol::error::DecodeError> {
+            ) -> ::core::result::Result<
+                ::core::option::Option<Self>,
+                ::klamm_protocol::error::DecodeError,
+            > {
                 if r.i8()? < 0 {
                     return ::core::result::Result::Ok(::core::option::Option::None);
                 }
@@ -292,7 +297,8 @@ fn message(container: &Container) -> TokenStream {
                 version: i16,
             ) -> ::core::result::Result<(), ::klamm_protocol::error::EncodeError> {
                 #check_encode
-                ::klamm_protocol::wire::Field::put(self, w, ::klamm_protocol::wire::Layout::new(version, #flexible))
+                let layout = ::klamm_protocol::wire::Layout::new(version, #flexible);
+                ::klamm_protocol::wire::Field::put(self, w, layout)
             }
 
             fn decode(
@@ -300,7 +306,8 @@ fn message(container: &Container) -> TokenStream {
                 version: i16,
             ) -> ::core::result::Result<Self, ::klamm_protocol::error::DecodeError> {
                 #check_decode
-                ::klamm_protocol::wire::Field::take(r, ::klamm_protocol::wire::Layout::new(version, #flexible))
+                let layout = ::klamm_protocol::wire::Layout::new(version, #flexible);
+                ::klamm_protocol::wire::Field::take(r, layout)
             }
         }
     }
@@ -318,8 +325,10 @@ fn request(container: &Container) -> TokenStream {
         #[automatically_derived]
         impl ::klamm_protocol::api::Request for #name {
             type Response = #response;
-            const KEY: ::klamm_protocol::api::ApiKey = ::klamm_protocol::api::ApiKey::from_code(#key);
-            const VERSIONS: ::klamm_protocol::api::VersionRange = ::klamm_protocol::api::VersionRange::new(#min, #max);
+            const KEY: ::klamm_protocol::api::ApiKey =
+                ::klamm_protocol::api::ApiKey::from_code(#key);
+            const VERSIONS: ::klamm_protocol::api::VersionRange =
+                ::klamm_protocol::api::VersionRange::new(#min, #max);
             const FLEXIBLE_FROM: i16 = #from;
         }
 
@@ -359,7 +368,10 @@ fn differs(field: &Field) -> TokenStream {
 
 fn read_of(container: &Container, field: &Field) -> TokenStream {
     let (kind, path, layout) = (&field.kind, path_of(container, field), layout_of(field));
-    quote!(<#kind as ::klamm_protocol::wire::Field>::take(r, #layout).map_err(|error| error.in_field(#path)))
+    quote! {
+        <#kind as ::klamm_protocol::wire::Field>::take(r, #layout)
+            .map_err(|error| error.in_field(#path))
+    }
 }
 
 fn layout_of(field: &Field) -> TokenStream {

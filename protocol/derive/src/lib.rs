@@ -4,11 +4,14 @@
 //!
 //! ```text
 //! #[derive(Message, Clone, Debug, PartialEq)]
-//! #[message(key = 3, response = MetadataResponse, versions = "0-13", flexible = "9+")]   // a request
+//! #[message(key = 3, response = MetadataResponse, versions = "0-13", flexible = "9+")]
 //! pub struct MetadataRequest {
-//!     #[field(versions = "0+", nullable = "1+")]    pub topics: Option<Vec<MetadataRequestTopic>>,
-//!     #[field(versions = "4+", default = true)]     pub allow_auto_topic_creation: bool,
-//!     #[field(versions = "8-10", ignorable)]        pub include_cluster_authorized_operations: bool,
+//!     #[field(versions = "0+", nullable = "1+")]
+//!     pub topics: Option<Vec<MetadataRequestTopic>>,
+//!     #[field(versions = "4+", default = true)]
+//!     pub allow_auto_topic_creation: bool,
+//!     #[field(versions = "8-10")]
+//!     pub include_cluster_authorized_operations: bool,
 //! }
 //! ```
 //!

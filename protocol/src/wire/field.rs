@@ -4,9 +4,9 @@
 //! **Memory.** Elements are reserved only for bytes that are there: a count is refused unless the
 //! bytes left can hold that many of the smallest elements, at most [`RESERVED_AHEAD`] are reserved
 //! before the first is read, and further ones as elements are read. All that an array reserves over
-//! its life is at most `2 * size_of::<T>() / smallest` bytes a byte of input. The worst element is an
-//! empty compact string, 24 bytes of `String` for one byte of input: a factor of 48. Text adds one byte
-//! a byte; byte fields share the frame's memory and add none.
+//! its life is at most `2 * size_of::<T>() / smallest` bytes a byte of input. The worst element is
+//! an empty compact string, 24 bytes of `String` for one byte of input: a factor of 48. Text adds
+//! one byte a byte; byte fields share the frame's memory and add none.
 
 use bytes::Bytes;
 
@@ -254,8 +254,8 @@ fixed! {
     Uuid, 16, put_uuid, uuid;
 }
 
-/// How many elements to reserve after `read` of `count`: as many again, or all the rest if that is not
-/// much more. So what is reserved over an array's life is at most twice the array.
+/// How many elements to reserve after `read` of `count`: as many again, or all the rest if that is
+/// not much more. So what is reserved over an array's life is at most twice the array.
 fn growth(read: usize, count: usize) -> usize {
     let rest = count.saturating_sub(read);
     if rest <= 3 * read { rest } else { read }

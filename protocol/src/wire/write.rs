@@ -2,7 +2,7 @@
 //! in one growing buffer, and a byte field of [`BY_REFERENCE`] bytes or more is passed on by
 //! reference.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::read::{MAX_ELEMENTS, MAX_STRING};
 use super::segments::Segments;
@@ -13,10 +13,11 @@ use crate::error::{EncodeError, EncodeErrorKind};
 /// Writes primitives one after another.
 #[derive(Debug, Default)]
 pub struct Writer {
-    /// Finished pairs: what was gathered, and the large value that follows it.
-    parts: Vec<(BytesMut, Bytes)>,
-    parts_len: usize,
-    tail: BytesMut,
+    /// All that is not passed on by reference, in one buffer.
+    gathered: Vec<u8>,
+    /// Large values, each with the place in `gathered` before which it stands.
+    large: Vec<(usize, Bytes)>,
+    large_len: usize,
     framed: bool,
 }
 
@@ -28,14 +29,14 @@ impl Writer {
 
     /// A writer whose first four bytes become the length of all that follows, as a frame wants.
     pub fn framed() -> Self {
-        let mut tail = BytesMut::with_capacity(FIRST_CAPACITY);
-        tail.put_i32(0);
-        Self { parts: Vec::new(), parts_len: 0, tail, framed: true }
+        let mut gathered = Vec::with_capacity(FIRST_CAPACITY);
+        gathered.extend_from_slice(&[0; FRAME_PREFIX]);
+        Self { gathered, framed: true, ..Self::default() }
     }
 
     /// Bytes written so far, a frame's length prefix included.
     pub fn len(&self) -> usize {
-        self.parts_len + self.tail.len()
+        self.gathered.len() + self.large_len
     }
 
     /// Whether nothing was written.
@@ -50,91 +51,93 @@ impl Writer {
     /// [`EncodeErrorKind::TooLong`] if a frame is longer than its four-byte length can say.
     pub fn finish(mut self) -> Result<Segments, EncodeError> {
         if self.framed {
-            let length = length_i32(self.len() - FRAME_PREFIX)?.to_be_bytes();
-            let first = self.parts.first_mut().map_or(&mut self.tail, |(gathered, _)| gathered);
-            if let Some(prefix) = first.first_chunk_mut() {
+            let length = length_i32(self.len().saturating_sub(FRAME_PREFIX))?.to_be_bytes();
+            if let Some(prefix) = self.gathered.first_chunk_mut() {
                 *prefix = length;
             }
         }
+        let mut gathered = Bytes::from(self.gathered);
         let mut segments = Segments::new();
-        for (gathered, large) in self.parts {
-            segments.push(gathered.freeze());
+        let mut start = 0;
+        for (at, large) in self.large {
+            segments.push(gathered.split_to(at - start));
             segments.push(large);
+            start = at;
         }
-        segments.push(self.tail.freeze());
+        segments.push(gathered);
         Ok(segments)
     }
 
     /// A signed byte.
     #[inline]
     pub fn put_i8(&mut self, value: i8) {
-        self.tail.put_i8(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// Two bytes, big-endian.
     #[inline]
     pub fn put_i16(&mut self, value: i16) {
-        self.tail.put_i16(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// Four bytes, big-endian.
     #[inline]
     pub fn put_i32(&mut self, value: i32) {
-        self.tail.put_i32(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// Eight bytes, big-endian.
     #[inline]
     pub fn put_i64(&mut self, value: i64) {
-        self.tail.put_i64(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// Two bytes, big-endian, unsigned.
     #[inline]
     pub fn put_u16(&mut self, value: u16) {
-        self.tail.put_u16(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// Four bytes, big-endian, unsigned.
     #[inline]
     pub fn put_u32(&mut self, value: u32) {
-        self.tail.put_u32(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// An IEEE 754 double, big-endian.
     #[inline]
     pub fn put_f64(&mut self, value: f64) {
-        self.tail.put_f64(value);
+        self.put_raw(&value.to_be_bytes());
     }
 
     /// One byte, 0 or 1.
     #[inline]
     pub fn put_bool(&mut self, value: bool) {
-        self.tail.put_u8(u8::from(value));
+        self.gathered.push(u8::from(value));
     }
 
     /// Sixteen bytes.
     #[inline]
     pub fn put_uuid(&mut self, value: Uuid) {
-        self.tail.put_slice(&value.0);
+        self.put_raw(&value.0);
     }
 
     /// A zigzagged integer of one to five bytes.
     #[inline]
     pub fn put_varint(&mut self, value: i32) {
-        varint::put_i32(&mut self.tail, value);
+        varint::put_i32(&mut self.gathered, value);
     }
 
     /// A zigzagged integer of one to ten bytes.
     #[inline]
     pub fn put_varlong(&mut self, value: i64) {
-        varint::put_i64(&mut self.tail, value);
+        varint::put_i64(&mut self.gathered, value);
     }
 
     /// An unsigned integer of one to five bytes.
     #[inline]
     pub fn put_unsigned_varint(&mut self, value: u32) {
-        varint::put_u32(&mut self.tail, value);
+        varint::put_u32(&mut self.gathered, value);
     }
 
     /// A string with a two-byte length, -1 for null.
@@ -239,18 +242,17 @@ impl Writer {
         value(&mut inner)?;
         self.put_unsigned_varint(tag);
         self.put_unsigned_varint(length_i32(inner.len())?.unsigned_abs());
-        for (gathered, large) in inner.parts {
-            self.put_raw(&gathered);
-            self.put_shared(&large);
-        }
-        self.put_raw(&inner.tail);
+        let base = self.gathered.len();
+        self.gathered.append(&mut inner.gathered);
+        self.large.extend(inner.large.into_iter().map(|(at, large)| (base + at, large)));
+        self.large_len += inner.large_len;
         Ok(())
     }
 
     /// Bytes as they are, copied.
     #[inline]
     pub fn put_raw(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
+        self.gathered.extend_from_slice(bytes);
     }
 
     /// Bytes as they are; [`BY_REFERENCE`] or more of them are not copied.
@@ -259,8 +261,8 @@ impl Writer {
             self.put_raw(bytes);
             return;
         }
-        self.parts_len += self.tail.len() + bytes.len();
-        self.parts.push((self.tail.split(), bytes.clone()));
+        self.large_len += bytes.len();
+        self.large.push((self.gathered.len(), bytes.clone()));
     }
 }
 
