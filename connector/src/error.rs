@@ -159,6 +159,38 @@ impl Error {
     }
 }
 
+impl From<klamm_client::Error> for Error {
+    /// Keeps the message, who is at fault and whether to retry; what caused it becomes the cause of this.
+    fn from(error: klamm_client::Error) -> Self {
+        use klamm_client::ErrorKind as Theirs;
+        let kind = match error.kind() {
+            Theirs::Config => ErrorKind::InvalidOption,
+            Theirs::OutcomeUnknown => ErrorKind::OutcomeUnknown,
+            Theirs::DataLoss => ErrorKind::DataLoss,
+            Theirs::Internal => ErrorKind::Internal,
+            _ => ErrorKind::Client,
+        };
+        let ours = Self::new(kind, error.to_string()).with_retriable(error.is_retriable());
+        if error.source().is_some() { ours.with_source(Cause(error)) } else { ours }
+    }
+}
+
+/// What caused an error of the client; its own message stands in ours already.
+#[derive(Debug)]
+struct Cause(klamm_client::Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source().map_or(Ok(()), |source| fmt::Display::fmt(source, f))
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()?.source()
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;

@@ -3,15 +3,26 @@
 //! Offsets are asked for, ranges are planned from them by the pure functions of [`crate::offsets`], and a range is
 //! read as a stream of Arrow batches.
 
+mod batch;
+mod lookup;
+mod micro_batch;
+mod reader;
+mod stream;
+
 use std::future::Future;
 
 use arrow_schema::SchemaRef;
+use klamm_client::{Client, Config};
 
 use crate::error::Result;
 use crate::offsets::range::OffsetRange;
 use crate::offsets::{PartitionOffsets, TopicPartition};
 use crate::options::SourceOptions;
 use crate::sink::RowStream;
+
+pub use batch::{BatchRead, batch_read};
+pub use micro_batch::KafkaSource;
+pub use reader::ReadOrder;
 
 /// A source of micro-batches. The query decides which ranges make a batch; the source only knows offsets and rows.
 ///
@@ -44,4 +55,13 @@ pub trait StreamSource: Send {
 
     /// The rows of these ranges. Reading begins when the stream is polled.
     fn read(&mut self, ranges: Vec<OffsetRange>) -> RowStream;
+}
+
+/// Connects a client by its own options, which are checked before anything is contacted.
+///
+/// # Errors
+/// `InvalidOption`, or `Client` when nobody answers. Dropping the future leaves nothing behind.
+pub async fn connect(options: &[(String, String)]) -> Result<Client> {
+    let options = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(Client::connect(Config::from_properties(options)?).await?)
 }
