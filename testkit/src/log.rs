@@ -205,6 +205,26 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Appends the marker that ends a producer's transaction, as a transaction coordinator would;
+    /// returns its offset.
+    ///
+    /// # Errors
+    /// None in practice: the marker is built here.
+    pub fn append_marker(
+        &mut self,
+        producer_id: i64,
+        epoch: i16,
+        commit: bool,
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<i64, Refusal> {
+        let marker = batch::marker(producer_id, epoch, commit, now_ms)?;
+        let offset = self.end;
+        let stamp = Stamp { base_offset: offset, leader_epoch, append_time: None };
+        self.push(StoredBatch::new(&marker, &stamp)?, -1);
+        Ok(offset)
+    }
+
     /// Whole batches from the one that holds `offset`, below `limit` (a high watermark or last
     /// stable offset), at most `max_bytes`; with `at_least_one` the first batch is given whatever
     /// its size (KIP-74).

@@ -35,6 +35,7 @@ pub(crate) fn of_topic<'a>(
 /// Answers DescribeConfigs.
 pub(crate) fn describe(
     topology: &Topology,
+    version: i16,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let one = |resource: &DescribeConfigsResource| {
@@ -48,10 +49,13 @@ pub(crate) fn describe(
         };
         result(resource, request, outcome)
     };
-    DescribeConfigsResponse {
-        results: request.resources.iter().map(one).collect(),
-        ..DescribeConfigsResponse::default()
+    let mut results: Vec<_> = request.resources.iter().map(one).collect();
+    if version < SOURCES {
+        for config in results.iter_mut().flat_map(|result| &mut result.configs) {
+            config.is_default = config.config_source != DYNAMIC_TOPIC;
+        }
     }
+    DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }
 }
 
 /// Every resource of the request refused with `code`.
@@ -109,7 +113,6 @@ fn topic_entries(
         DescribeConfigsResourceResult {
             name: entry.setting.name.to_owned(),
             value: Some(entry.value),
-            is_default: entry.source != DYNAMIC_TOPIC,
             config_source: entry.source,
             synonyms: vec![synonym],
             config_type: entry.setting.kind.code(),
@@ -184,6 +187,8 @@ fn retention(cluster: &ClusterConfig) -> String {
     cluster.log.max_bytes.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string())
 }
 
+/// From this version on an answer tells where a value comes from, before only whether it was set.
+const SOURCES: i16 = 1;
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const DYNAMIC_TOPIC: i8 = 1;

@@ -220,8 +220,8 @@ impl Machine {
             ),
             ApiKey::DescribeConfigs => self.reply(
                 incoming,
-                |machine, _, request: &DescribeConfigsRequest| {
-                    configs::describe(&machine.topology, request)
+                |machine, context, request: &DescribeConfigsRequest| {
+                    configs::describe(&machine.topology, context.origin.version, request)
                 },
                 |_, request, code| configs::refuse(request, code),
             ),

@@ -1,0 +1,9 @@
+//! The machine driven with frames: what goes in as bytes has to come out as bytes.
+
+mod control;
+mod fetch;
+mod groups;
+mod harness;
+mod produce;
+mod sessions;
+mod versions;

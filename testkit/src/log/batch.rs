@@ -7,7 +7,11 @@
 use bytes::{Bytes, BytesMut};
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::error::DecodeErrorKind;
-use klamm_protocol::records::{Batch, BatchHeader, ControlType, Inflater, RawBatch};
+use klamm_protocol::records::control::marker_value;
+use klamm_protocol::records::{
+    Batch, BatchBuilder, BatchHeader, BatchOptions, ControlType, Inflater, ProducerStamp, RawBatch,
+    RecordParts,
+};
 
 use super::Refusal;
 use super::producers::{Claim, advance};
@@ -152,6 +156,23 @@ pub(crate) fn admit(records: &Bytes, max_bytes: usize, deep: bool) -> Result<Raw
         check_records(&raw)?;
     }
     Ok(raw)
+}
+
+/// A control batch that ends a transaction.
+pub(crate) fn marker(
+    producer_id: i64,
+    epoch: i16,
+    commit: bool,
+    now_ms: i64,
+) -> Result<RawBatch, Refusal> {
+    let kind = if commit { ControlType::Commit } else { ControlType::Abort };
+    let mut builder = BatchBuilder::new(BatchOptions::default()).control();
+    let (key, value) = (kind.to_key(), marker_value(0));
+    let parts = RecordParts::new(now_ms, Some(&key), Some(&value));
+    builder.try_push(&parts).map_err(|error| invalid(&error.to_string()))?;
+    let mut sealed = builder.seal();
+    sealed.stamp(ProducerStamp { producer_id, epoch, base_sequence: -1, transactional: true });
+    RawBatch::read(sealed.to_bytes()).map_err(|error| invalid(&error.to_string()))
 }
 
 fn check_counts(header: &BatchHeader) -> Result<(), Refusal> {
