@@ -1,4 +1,15 @@
-//! (to be written)
+//! What Klamm's tests stand on: a Kafka of our own, real ones, and Kafka's own code as a judge.
+//!
+//! * [`broker`] is a cluster as a pure machine, on the logs of [`log`]; [`control`] makes it
+//!   misbehave, [`door`] puts TCP in front of it.
+//! * [`apache`] starts real Apache Kafka for a test, [`redpanda`] a container where Docker answers;
+//!   [`java`] finds Java, Kafka's jars and their tools. What a machine lacks makes tests skip, as
+//!   [`outside`] says.
+//! * [`oracle`] asks Kafka's Java classes what they make of our bytes, and has them make some.
+//! * [`conformance`] is what every broker must do, written once for all of them.
+//!
+//! Nothing here uses the client or the connector, so both can be tested with all of it.
+
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -130,9 +130,11 @@ impl Watch {
     }
 
     /// Removes `folder` when this process is gone, a little later than the others kill, so that
-    /// nobody still writes there; but keeps it if it holds a file named `failed`.
+    /// nobody still writes there. If it holds a file named `failed`, only the data of its nodes go.
     pub(crate) fn removing(folder: &Path) -> io::Result<Self> {
-        let script = "sleep 1; [ -e \"$1/failed\" ] || rm -rf -- \"$1\"";
+        let script = "sleep 1; \
+                      if [ -e \"$1/failed\" ]; then rm -rf -- \"$1\"/node-*/data; \
+                      else rm -rf -- \"$1\"; fi";
         Self::start(script, &folder.to_string_lossy())
     }
 
@@ -215,6 +217,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{BufRead, BufReader};
 
     use super::*;
@@ -241,6 +244,24 @@ mod tests {
         let pid = child.id();
         drop(child);
         assert!(has_ended(pid));
+    }
+
+    #[test]
+    fn a_folder_goes_with_its_process_unless_something_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fine, failed) = (folder.path().join("fine"), folder.path().join("failed-one"));
+        for node in [fine.join("node-1/data"), failed.join("node-1/data")] {
+            fs::create_dir_all(node).unwrap();
+        }
+        fs::write(failed.join("failed"), b"").unwrap();
+        for folder in [&fine, &failed] {
+            let mut watch = Watch::removing(folder).unwrap();
+            // What the end of this process would do to the pipe.
+            drop(watch.pipe.take());
+            watch.shell.wait().unwrap();
+        }
+        assert!(!fine.exists());
+        assert!(failed.join("node-1").exists() && !failed.join("node-1/data").exists());
     }
 
     /// The child of a child: started by the next test as a process of its own, which is then killed
