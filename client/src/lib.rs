@@ -20,6 +20,7 @@ pub mod error;
 mod keys;
 pub mod net;
 mod partition;
+pub mod producer;
 
 pub use client::Client;
 pub use config::Config;

@@ -1,0 +1,106 @@
+//! Questions beside fetching: who leads, what the log still has, whether silence is a hole. In: cursors that cannot go on; out: what
+//! the reader has to know to place them, end them, or give them up with facts.
+
+use std::sync::Arc;
+
+use klamm_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
+use klamm_protocol::session::fetch::Cursor;
+use klamm_protocol::session::metadata::Topic;
+
+use crate::admin::OffsetSpec;
+use crate::client::Client;
+use crate::config::Isolation;
+use crate::error::Result;
+use crate::partition::TopicPartition;
+
+use super::leader::Job;
+
+/// The answer to a question.
+pub(super) enum Fact {
+    /// The topics as they are now.
+    Topics(Vec<(Arc<str>, Result<Arc<Topic>>)>),
+    /// A cursor's position was not in the log; this is what the log has.
+    Ends { part: usize, cursor: Cursor, ends: Result<(i64, i64)> },
+    /// Where the leader's own disk begins, `None` if that cannot be known. What lies before is in remote storage.
+    LocalStart { part: usize, next: i64, start: Option<i64> },
+}
+
+/// Looks topics up, after a refresh where the known view was wrong.
+pub(super) fn topics(client: &Client, names: Vec<Arc<str>>, fresh: bool) -> Job<Fact> {
+    let (cluster, deadline) = (client.cluster().clone(), client.api_deadline());
+    Box::pin(async move {
+        let refreshed = if fresh { cluster.refresh(deadline).await.map(drop) } else { Ok(()) };
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            let topic = match &refreshed {
+                Ok(()) => cluster.topic(&name, deadline).await,
+                Err(error) => Err(error.clone()),
+            };
+            found.push((name, topic));
+        }
+        Fact::Topics(found)
+    })
+}
+
+/// Asks for both ends of a log.
+pub(super) fn ends(
+    client: &Client,
+    part: usize,
+    cursor: Cursor,
+    isolation: Isolation,
+) -> Job<Fact> {
+    let client = client.clone();
+    Box::pin(async move {
+        let place = TopicPartition::new(Arc::clone(&cursor.topic), cursor.partition);
+        let wanted = [(place.clone(), OffsetSpec::Earliest), (place, OffsetSpec::Latest)];
+        let mut found = client.list_offsets(&wanted, isolation).await.into_iter();
+        let mut next = || {
+            let found =
+                found.next().map(|(_, listed)| listed.map(|listed| listed.offset.unwrap_or(-1)));
+            found.unwrap_or(Ok(-1))
+        };
+        let ends = next().and_then(|start| Ok((start, next()?)));
+        Fact::Ends { part, cursor, ends }
+    })
+}
+
+/// Asks where the leader's own disk begins (KIP-405). A broker without remote storage has no such question, and everything is
+/// local to it.
+pub(super) fn local_start(client: &Client, part: usize, cursor: &Cursor, node: i32) -> Job<Fact> {
+    let (client, next) = (client.clone(), cursor.next);
+    let partition = ListOffsetsPartition {
+        partition_index: cursor.partition,
+        current_leader_epoch: cursor.leader_epoch,
+        timestamp: EARLIEST_LOCAL,
+        ..ListOffsetsPartition::default()
+    };
+    let topic = ListOffsetsTopic { name: cursor.topic.to_string(), partitions: vec![partition] };
+    Box::pin(async move {
+        let start = ask_local_start(&client, node, topic).await.ok().flatten();
+        Fact::LocalStart { part, next, start }
+    })
+}
+
+async fn ask_local_start(
+    client: &Client,
+    node: i32,
+    topic: ListOffsetsTopic,
+) -> Result<Option<i64>> {
+    let deadline = client.api_deadline();
+    let handle = client.cluster().broker(node, deadline).await?;
+    if handle.version_of::<ListOffsetsRequest>()? < FIRST_WITH_LOCAL {
+        return Ok(Some(0));
+    }
+    let mut request = ListOffsetsRequest::default();
+    request.replica_id = -1;
+    request.topics.push(topic);
+    let response = handle.request(&request, deadline).await?;
+    let answer = response.topics.first().and_then(|topic| topic.partitions.first());
+    Ok(answer.filter(|answer| answer.error_code.is_ok()).map(|answer| answer.offset))
+}
+
+/// The "timestamp" that asks for the first offset on the leader's own disk.
+const EARLIEST_LOCAL: i64 = -4;
+const FIRST_WITH_LOCAL: i16 = 8;

@@ -1,0 +1,383 @@
+//! Records on their way into batches. In: records, from any number of callers, under one lock; out: batches that are full, have
+//! waited long enough, or are asked for. Counts what they hold in memory, so that callers wait instead of it growing.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use klamm_protocol::partition::{StickyPartition, partition_for_key};
+use klamm_protocol::records::{BatchBuilder, BatchOptions, HeaderParts, PushError, RecordParts};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result};
+
+use super::ticket::{BatchFate, Settled, Ticket};
+
+/// What callers and the driver share.
+#[derive(Debug)]
+pub(super) struct Accumulator {
+    state: Mutex<State>,
+    options: AccumulatorOptions,
+    /// Memory has become free, or the producer failed.
+    room: Notify,
+    /// A batch was settled.
+    settled: Notify,
+}
+
+/// How records are gathered.
+#[derive(Clone, Debug)]
+pub(super) struct AccumulatorOptions {
+    pub(super) batch: BatchOptions,
+    pub(super) linger: Duration,
+    pub(super) memory: usize,
+    pub(super) ignore_keys: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    topics: HashMap<Arc<str>, Topic>,
+    slots: Vec<Slot>,
+    /// Batches that take no more records, oldest first.
+    full: VecDeque<Open>,
+    /// Open batches in the order they were opened; entries of batches that left are skipped.
+    lingering: VecDeque<(Instant, usize, u64)>,
+    /// Builders that keep their memory for another batch.
+    spare: Vec<BatchBuilder>,
+    used: usize,
+    /// Callers wait for memory: nothing lingers.
+    starving: bool,
+    /// Batches up to this number do not linger.
+    flush_below: u64,
+    next_number: u64,
+    outstanding: BTreeSet<u64>,
+    /// The first batch since the last flush that was not written.
+    failed: Option<Error>,
+    /// No record is taken any more, for this reason.
+    closed: Option<Error>,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    slots: Vec<usize>,
+    /// The partitions that have a leader, to choose from where a record has no key.
+    available: Vec<i32>,
+    sticky: StickyPartition,
+    /// What `sticky` chose, until there is a reason to ask again.
+    current: Option<i32>,
+    /// Bytes that went to the sticky partition since it was chosen.
+    sticky_bytes: usize,
+}
+
+/// A partition's place.
+#[derive(Debug)]
+struct Slot {
+    topic: Arc<str>,
+    partition: i32,
+    open: Option<Open>,
+}
+
+/// A batch that has not been handed to the driver.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) slot: usize,
+    pub(super) builder: BatchBuilder,
+    pub(super) created: Instant,
+    pub(super) hold: Hold,
+}
+
+/// What a batch holds until it is settled: its tickets' fate, its memory, its place among the outstanding.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) fate: Arc<BatchFate>,
+    number: u64,
+    cost: usize,
+}
+
+/// What came of trying to append.
+#[derive(Debug)]
+pub(super) enum Appended {
+    /// It is in a batch. The flag says whether the driver has to look.
+    Done(Ticket, bool),
+    /// The topic, or this partition of it, is not known here.
+    UnknownPlace,
+    /// There is no memory left.
+    NoRoom,
+}
+
+impl Accumulator {
+    pub(super) fn new(options: AccumulatorOptions) -> Self {
+        let (room, settled) = (Notify::new(), Notify::new());
+        Self { state: Mutex::default(), options, room, settled }
+    }
+
+    /// Copies a record into its partition's open batch.
+    ///
+    /// Errors: the producer is closed or failed; the record is too large for any batch.
+    pub(super) fn try_append<'a, H>(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        record: &RecordParts<'a, H>,
+    ) -> Result<Appended>
+    where
+        H: Iterator<Item = HeaderParts<'a>> + Clone,
+    {
+        let mut state = self.lock();
+        if let Some(error) = &state.closed {
+            return Err(error.clone());
+        }
+        let sticks = partition.is_none() && (record.key.is_none() || self.options.ignore_keys);
+        let key = record.key.filter(|_| partition.is_none() && !sticks);
+        let Some(place) = state.topics.get_mut(topic) else { return Ok(Appended::UnknownPlace) };
+        let Some(slot) = place.slot(partition, key, self.options.batch.max_bytes) else {
+            return Ok(Appended::UnknownPlace);
+        };
+        if state.used >= self.options.memory {
+            state.starving = true;
+            return Ok(Appended::NoRoom);
+        }
+        let before = state.used;
+        let appended = state.append(slot, record, &self.options);
+        if sticks {
+            let grown = state.used.saturating_sub(before);
+            if let Some(place) = state.topics.get_mut(topic) {
+                place.sticky_bytes += grown;
+            }
+        }
+        let limit = |size, limit| {
+            Error::new(ErrorKind::TooLarge, "a record is too large")
+                .with("topic", topic)
+                .with("bytes", size)
+                .with("limit", limit)
+                .with_hint("raise max.request.size, and max.message.bytes of the topic")
+        };
+        match appended {
+            Ok((ticket, wake)) => Ok(Appended::Done(ticket, wake)),
+            Err(PushError::TooLarge { size, limit: most }) => Err(limit(size, most)),
+            Err(PushError::Full) => {
+                Err(Error::new(ErrorKind::Internal, "an empty batch took no record"))
+            }
+        }
+    }
+
+    /// Makes a topic's partitions known; existing ones keep their batches. `available`: those with a leader.
+    pub(super) fn know(&self, name: &Arc<str>, count: i32, available: Vec<i32>) {
+        let mut state = self.lock();
+        let State { topics, slots, .. } = &mut *state;
+        let topic = topics.entry(Arc::clone(name)).or_default();
+        for partition in topic.slots.len() as i32..count {
+            topic.slots.push(slots.len());
+            slots.push(Slot { topic: Arc::clone(name), partition, open: None });
+        }
+        topic.current = None;
+        topic.available = available;
+    }
+
+    /// The topics that records were appended to.
+    pub(super) fn topics(&self) -> Vec<Arc<str>> {
+        self.lock().topics.keys().cloned().collect()
+    }
+
+    /// Topic and partition of a slot.
+    pub(super) fn place_of(&self, slot: usize) -> Option<(Arc<str>, i32)> {
+        self.lock().slots.get(slot).map(|slot| (Arc::clone(&slot.topic), slot.partition))
+    }
+
+    /// Takes batches that are full, and those whose time has come while their partition has nothing waiting (`idle`): as long as it
+    /// has, they may grow. Returns when the next one is due.
+    pub(super) fn collect(
+        &self,
+        now: Instant,
+        idle: impl Fn(usize) -> bool,
+        out: &mut Vec<Open>,
+    ) -> Option<Instant> {
+        let mut state = self.lock();
+        let (hurry, below) = (state.starving, state.flush_below);
+        let State { slots, full, lingering, .. } = &mut *state;
+        out.extend(full.drain(..));
+        let mut next = None;
+        lingering.retain(|(created, slot, number)| {
+            let Some(open) = slots.get_mut(*slot).map(|slot| &mut slot.open) else { return false };
+            if open.as_ref().is_none_or(|open| open.hold.number != *number) {
+                return false;
+            }
+            let due = *created + self.options.linger;
+            if !hurry && *number >= below && due > now {
+                next = Some(next.map_or(due, |next: Instant| next.min(due)));
+                return true;
+            }
+            if !idle(*slot) {
+                return true;
+            }
+            out.extend(open.take());
+            false
+        });
+        next
+    }
+
+    /// Whether the driver holds everything there is.
+    pub(super) fn is_drained(&self) -> bool {
+        let state = self.lock();
+        state.full.is_empty() && state.slots.iter().all(|slot| slot.open.is_none())
+    }
+
+    /// Takes a builder back that may have kept its memory.
+    pub(super) fn recycle(&self, builder: BatchBuilder) {
+        let mut state = self.lock();
+        if state.spare.len() < SPARE_BUILDERS {
+            state.spare.push(builder);
+        }
+    }
+
+    /// Tells the outcome of a batch and frees what it held.
+    pub(super) fn settle(&self, hold: Hold, outcome: Settled) {
+        let mut state = self.lock();
+        state.used = state.used.saturating_sub(hold.cost);
+        state.outstanding.remove(&hold.number);
+        state.starving = false;
+        if let (None, Some(error)) = (&state.failed, outcome.error()) {
+            state.failed = Some(error.clone());
+        }
+        drop(state);
+        hold.fate.settle(outcome);
+        self.room.notify_waiters();
+        self.settled.notify_waiters();
+    }
+
+    /// Takes no record any more, for this reason; the first one stays.
+    pub(super) fn close(&self, reason: Error) {
+        self.lock().closed.get_or_insert(reason);
+        self.room.notify_waiters();
+    }
+
+    /// Waits until memory may be free. To be made before the attempt that it follows.
+    pub(super) fn room(&self) -> impl Future<Output = ()> {
+        self.room.notified()
+    }
+
+    /// Ends the lingering of all that was appended so far; returns its mark for [`Accumulator::settled_below`].
+    pub(super) fn flush(&self) -> u64 {
+        let mut state = self.lock();
+        state.flush_below = state.next_number;
+        state.next_number
+    }
+
+    /// Waits until every batch before the mark is settled, and takes the first error since the last call.
+    pub(super) async fn settled_below(&self, mark: u64) -> Result<()> {
+        loop {
+            let settled = self.settled.notified();
+            {
+                let mut state = self.lock();
+                if state.outstanding.first().is_none_or(|oldest| *oldest >= mark) {
+                    return state.failed.take().map_or(Ok(()), Err);
+                }
+            }
+            settled.await;
+        }
+    }
+
+    /// Bytes held by records without outcome.
+    pub(super) fn used(&self) -> usize {
+        self.lock().used
+    }
+
+    /// The state is consistent between any two statements that can panic, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append<'a, H>(
+        &mut self,
+        index: usize,
+        record: &RecordParts<'a, H>,
+        options: &AccumulatorOptions,
+    ) -> Result<(Ticket, bool), PushError>
+    where
+        H: Iterator<Item = HeaderParts<'a>> + Clone,
+    {
+        let slot = self.slots.get_mut(index).ok_or(PushError::Full)?;
+        if let Some(open) = &mut slot.open {
+            match open.push(record, &mut self.used) {
+                Err(PushError::Full) => self.full.extend(slot.open.take()),
+                pushed => return pushed.map(|ticket| (ticket, false)),
+            }
+        }
+        let builder = self.spare.pop().unwrap_or_else(|| BatchBuilder::new(options.batch));
+        let number = self.next_number;
+        let hold = Hold { fate: Arc::default(), number, cost: 0 };
+        let mut open = Open { slot: index, builder, created: Instant::now(), hold };
+        let ticket = open.push(record, &mut self.used)?;
+        self.next_number += 1;
+        self.outstanding.insert(number);
+        // The queue of lingering batches is bounded by the partitions that have one: stale entries go when it doubles.
+        if self.lingering.len() > 2 * self.slots.len() + SPARE_BUILDERS {
+            let slots = &self.slots;
+            self.lingering.retain(|(_, slot, number)| {
+                let open = slots.get(*slot).and_then(|slot| slot.open.as_ref());
+                open.is_some_and(|open| open.hold.number == *number)
+            });
+        }
+        self.lingering.push_back((open.created, index, number));
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.open = Some(open);
+        }
+        Ok((ticket, true))
+    }
+}
+
+impl Open {
+    /// Appends a record, and charges what the batch has grown by.
+    fn push<'a, H>(
+        &mut self,
+        record: &RecordParts<'a, H>,
+        used: &mut usize,
+    ) -> Result<Ticket, PushError>
+    where
+        H: Iterator<Item = HeaderParts<'a>> + Clone,
+    {
+        let pushed = self.builder.try_push(record)?;
+        let cost = self.builder.size();
+        *used += cost - self.hold.cost;
+        self.hold.cost = cost;
+        Ok(Ticket::new(Arc::clone(&self.hold.fate), pushed.offset_delta.unsigned_abs()))
+    }
+}
+
+impl Topic {
+    /// The slot of a record: where it says, where its key says, or where records without a key go just now.
+    fn slot(
+        &mut self,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        batch_size: usize,
+    ) -> Option<usize> {
+        let count = i32::try_from(self.slots.len()).ok()?;
+        let partition = match (partition, key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) => partition_for_key(key, count)?,
+            (None, None) => self.stick(batch_size)?,
+        };
+        self.slots.get(usize::try_from(partition).ok()?).copied()
+    }
+
+    /// KIP-480, KIP-794: records without a key stay with one partition for a batch's worth of bytes, then another is drawn. Without
+    /// any leader the record may as well wait at some partition as at another.
+    fn stick(&mut self, batch_size: usize) -> Option<i32> {
+        if let Some(partition) = self.current.filter(|_| self.sticky_bytes < batch_size) {
+            return Some(partition);
+        }
+        if self.sticky_bytes >= batch_size {
+            self.sticky.batch_closed();
+            self.sticky_bytes = 0;
+        }
+        let any = || i32::try_from(fastrand::usize(..self.slots.len().max(1))).ok();
+        self.current = self.sticky.choose(&self.available, fastrand::u64(..)).or_else(any);
+        self.current
+    }
+}
+
+/// Builders kept for reuse.
+const SPARE_BUILDERS: usize = 16;

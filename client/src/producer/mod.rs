@@ -1,0 +1,303 @@
+//! Writing records. In: records with a topic; out: a ticket for each, which tells what became of it. Idempotent by default: written
+//! once and in order per partition, whatever the network does (KIP-98).
+//!
+//! The files, from the bottom up: `ticket` (what became of a record), `accumulator` (records into batches), `link` (one broker's
+//! connection), `driver` (the one task that joins them with the produce machine).
+
+mod accumulator;
+mod driver;
+mod link;
+mod ticket;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_protocol::records::{BatchOptions, Compression, HeaderParts, RecordParts, TimestampType};
+use klamm_protocol::session::metadata::Topic;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::client::Client;
+use crate::config::{Acks, Config};
+use crate::error::{Error, ErrorKind, Result};
+
+use accumulator::{Accumulator, AccumulatorOptions, Appended};
+use driver::{Command, Driver};
+
+pub use ticket::{Delivery, Ticket};
+
+/// Writes records to any topics. Cheap to clone; all clones share batches, memory and connections.
+///
+/// A task of the current runtime does the sending. When the last clone is dropped, what was appended is still sent as far as the
+/// runtime lives, at most for `delivery.timeout.ms`, and nobody is told: call [`Producer::close`] or [`Producer::flush`] to be sure.
+#[derive(Clone)]
+pub struct Producer(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    accumulator: Arc<Accumulator>,
+    commands: mpsc::Sender<Command>,
+    max_block: Duration,
+}
+
+/// How records are written. Change the fields of [`ProducerOptions::default`], or of [`ProducerOptions::from_config`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ProducerOptions {
+    /// How many acknowledgements a record waits for (`acks`). Default all in-sync replicas.
+    pub acks: Acks,
+    /// Whether retries cannot write twice (`enable.idempotence`). Default true; needs [`Acks::All`].
+    pub idempotent: bool,
+    /// When a batch is full, in bytes before compression (`batch.size`). Default 16384.
+    pub batch_size: usize,
+    /// How long a batch waits for more records (`linger.ms`). Default 5 ms.
+    pub linger: Duration,
+    /// How many bytes of records may wait for their outcome (`buffer.memory`); appending waits while there are more. Default 32 MiB,
+    /// exceeded by one record at most.
+    pub buffer_memory: usize,
+    /// The most bytes of a request, and so of a record (`max.request.size`). Default 1 MiB.
+    pub max_request_size: usize,
+    /// How long a record may be without outcome (`delivery.timeout.ms`). Default 120 s.
+    pub delivery_timeout: Duration,
+    /// How batches are compressed (`compression.type`). Default not at all.
+    pub compression: Compression,
+    /// The codec's level, `None` for its default.
+    pub compression_level: Option<i32>,
+    /// The most requests in flight per broker (`max.in.flight.requests.per.connection`). Default 5.
+    pub max_in_flight: usize,
+    /// How long [`Producer::append`] may wait for memory or metadata (`max.block.ms`). Default 60 s.
+    pub max_block: Duration,
+    /// How often a batch is sent again (`retries`). Default as often as its time allows.
+    pub retries: u32,
+    /// Whether keys do not decide about partitions (`partitioner.ignore.keys`). Default false.
+    pub ignore_keys: bool,
+}
+
+impl Client {
+    /// A producer with a task of its own in the current runtime. Nothing is contacted before the first record.
+    ///
+    /// Errors: [`ErrorKind::Config`] where options contradict each other.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn producer(&self, options: ProducerOptions) -> Result<Producer> {
+        options.check()?;
+        let accumulator = Arc::new(Accumulator::new(options.accumulator()));
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let driver = Driver::new(self.clone(), Arc::clone(&accumulator), &options, inbox);
+        tokio::spawn(driver.run());
+        let shared =
+            Shared { client: self.clone(), accumulator, commands, max_block: options.max_block };
+        Ok(Producer(Arc::new(shared)))
+    }
+}
+
+impl Producer {
+    /// Copies a record into its partition's open batch. Returns as soon as it is there; its [`Ticket`] tells when it is written.
+    ///
+    /// Without a partition, the key decides as in Java's clients, and records without a key stay with one partition for a batch. The
+    /// record is copied straight into the batch: no allocation for it, and no copy besides.
+    ///
+    /// Waits while records without outcome fill the buffer, and for the metadata of a topic that is new here.
+    ///
+    /// Errors, the record then being certainly not written: [`ErrorKind::TimedOut`] after `max.block.ms`;
+    /// [`ErrorKind::TooLarge`]; [`ErrorKind::Usage`] for a partition that does not exist and a producer that is closed; the broker's
+    /// code for a topic that does not exist or is not allowed. Cancel safe: a dropped call has appended nothing.
+    pub async fn append<'a, H>(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        record: RecordParts<'a, H>,
+    ) -> Result<Ticket>
+    where
+        H: Iterator<Item = HeaderParts<'a>> + Clone,
+    {
+        let shared = &*self.0;
+        // The common case needs neither a clock nor a waiter.
+        match shared.accumulator.try_append(topic, partition, &record)? {
+            Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
+            Appended::NoRoom | Appended::UnknownPlace => {}
+        }
+        let deadline = Instant::now() + shared.max_block;
+        let mut asked = false;
+        loop {
+            let room = shared.accumulator.room();
+            match shared.accumulator.try_append(topic, partition, &record)? {
+                Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
+                Appended::UnknownPlace => {
+                    shared.learn_topic(topic, partition, asked, deadline).await?;
+                    asked = true;
+                }
+                Appended::NoRoom => {
+                    shared.wake();
+                    timeout_at(deadline, room).await.map_err(|_| shared.no_room(topic))?;
+                }
+            }
+        }
+    }
+
+    /// Sends everything appended so far without further waiting, and waits for its outcome.
+    ///
+    /// Errors: the first record since the last flush that was not, or not certainly, written, whoever appended it. Cancel safe; the
+    /// sending goes on.
+    pub async fn flush(&self) -> Result<()> {
+        let mark = self.0.accumulator.flush();
+        self.0.wake();
+        self.0.accumulator.settled_below(mark).await
+    }
+
+    /// Takes no more records, sends what there is, and waits for its outcome until `deadline`; what then has none ends as not
+    /// written or unknown. Later calls on any clone fail. Errors as [`Producer::flush`]. Cancel safe; the closing goes on.
+    pub async fn close(&self, deadline: Duration) -> Result<()> {
+        let shared = &*self.0;
+        let closed = Error::new(ErrorKind::Usage, "the producer is closed");
+        shared.accumulator.close(closed.with_hint("make a new producer"));
+        let mark = shared.accumulator.flush();
+        shared.wake();
+        let deadline = Instant::now() + deadline;
+        if let Ok(outcome) = timeout_at(deadline, shared.accumulator.settled_below(mark)).await {
+            return outcome;
+        }
+        let _ = shared.commands.send(Command::Abandon).await;
+        shared.accumulator.settled_below(mark).await
+    }
+
+    /// Bytes of records without outcome, as counted against `buffer.memory`.
+    pub fn buffered_bytes(&self) -> usize {
+        self.0.accumulator.used()
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("buffered", &self.buffered_bytes()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    #[inline]
+    fn done(&self, ticket: Ticket, wake: bool) -> Ticket {
+        if wake {
+            self.wake();
+        }
+        ticket
+    }
+
+    /// Has the driver look again. A full inbox means that it will anyway.
+    fn wake(&self) {
+        let _ = self.commands.try_send(Command::Look);
+    }
+
+    /// Waits for the metadata of a topic. `again`: it was just looked up, and lacks the partition asked for.
+    async fn learn_topic(
+        &self,
+        name: &str,
+        partition: Option<i32>,
+        again: bool,
+        deadline: Instant,
+    ) -> Result<()> {
+        let cluster = self.client.cluster();
+        if again {
+            cluster.refresh(deadline).await?;
+        }
+        let topic = cluster.topic_to_write(name, deadline).await?;
+        know(&self.accumulator, &topic);
+        let exists = partition.is_none_or(|partition| topic.partition(partition).is_some());
+        if again && !exists {
+            let error = Error::new(ErrorKind::Usage, "there is no such partition");
+            return Err(error
+                .with("topic", name)
+                .with("partition", partition.unwrap_or(-1))
+                .with("partitions", topic.partitions.len()));
+        }
+        Ok(())
+    }
+
+    fn no_room(&self, topic: &str) -> Error {
+        Error::new(ErrorKind::TimedOut, "the buffer of records to be written stayed full")
+            .with("topic", topic)
+            .with("bytes", self.accumulator.used())
+            .with("after_ms", self.max_block.as_millis())
+            .with_hint("check that the brokers keep up, or raise buffer.memory or max.block.ms")
+    }
+}
+
+/// Tells the accumulator of a topic's partitions.
+fn know(accumulator: &Accumulator, topic: &Topic) {
+    let count = topic.partitions.last().map_or(0, |last| last.index + 1);
+    let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
+    accumulator.know(&topic.name, count, led.map(|partition| partition.index).collect());
+}
+
+impl ProducerOptions {
+    /// The options that a client's configuration names.
+    pub fn from_config(config: &Config) -> Self {
+        let compression_level = match config.compression() {
+            Compression::Gzip => *config.gzip_level(),
+            Compression::Lz4 => *config.lz4_level(),
+            Compression::Zstd => *config.zstd_level(),
+            _ => None,
+        };
+        Self {
+            acks: *config.acks(),
+            idempotent: *config.idempotence(),
+            batch_size: *config.batch_size(),
+            linger: *config.linger(),
+            buffer_memory: *config.buffer_memory(),
+            max_request_size: *config.max_request_size(),
+            delivery_timeout: *config.delivery_timeout(),
+            compression: *config.compression(),
+            compression_level,
+            max_in_flight: *config.max_in_flight() as usize,
+            max_block: *config.max_block(),
+            retries: *config.retries(),
+            ignore_keys: *config.ignore_keys(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |what: &'static str, hint: &'static str| {
+            Err(Error::new(ErrorKind::Config, what).with_hint(hint))
+        };
+        if self.idempotent && self.acks != Acks::All {
+            return wrong(
+                "an idempotent producer needs acks=all",
+                "set acks=all or enable.idempotence=false",
+            );
+        }
+        if self.max_in_flight == 0 || self.max_request_size == 0 || self.buffer_memory == 0 {
+            return wrong(
+                "a producer with a limit of 0 could never write",
+                "set max.in.flight.requests.per.connection, max.request.size and buffer.memory to at least 1",
+            );
+        }
+        Ok(())
+    }
+
+    fn accumulator(&self) -> AccumulatorOptions {
+        let batch = BatchOptions {
+            compression: self.compression,
+            level: self.compression_level,
+            timestamp_type: TimestampType::CreateTime,
+            max_bytes: self.batch_size.min(self.max_request_size),
+            max_record_bytes: self.max_request_size,
+        };
+        AccumulatorOptions {
+            batch,
+            linger: self.linger,
+            memory: self.buffer_memory,
+            ignore_keys: self.ignore_keys,
+        }
+    }
+}
+
+impl Default for ProducerOptions {
+    fn default() -> Self {
+        Self::from_config(&Config::default())
+    }
+}
+
+/// The driver drains its inbox at each look, so a few places are enough.
+const COMMANDS: usize = 8;
