@@ -51,7 +51,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use klamm_protocol::header::decode_request_header;
+use klamm_protocol::header::{RequestHeader, decode_request_header};
 use klamm_protocol::wire::{Segments, Uuid};
 
 pub use config::ClusterConfig;
@@ -62,8 +62,8 @@ use crate::log::{PartitionLog, Refusal};
 use connection::{Connection, cut, raw_frame};
 use dispatch::{Incoming, Machine};
 use outbox::{Answer, Context, Origin};
-use topology::{Partition, TopicSpec, unknown_topic};
 use topic_config::TopicConfig;
+use topology::{Partition, TopicSpec, unknown_topic};
 
 /// An embedded Kafka cluster.
 #[derive(Debug)]
@@ -80,6 +80,8 @@ pub struct Cluster {
     /// Connections whose next request may be served.
     ready: VecDeque<ConnId>,
     started: Option<Instant>,
+    /// The newest time the cluster was told.
+    now: Option<Instant>,
     wall_clock_ms: i64,
 }
 
@@ -107,6 +109,7 @@ impl Cluster {
             next_delayed: 0,
             ready: VecDeque::new(),
             started: None,
+            now: None,
         }
     }
 
@@ -336,17 +339,19 @@ impl Cluster {
 
     /// Serves what can be served, until every connection waits for its client or for time.
     fn run(&mut self, now: Instant) {
-        self.settle(Some(now));
+        self.now = Some(now);
+        self.settle(now);
         while let Some(conn) = self.ready.pop_front() {
             let next = self.connections.get_mut(&conn).and_then(Connection::next_frame);
             if let Some(frame) = next {
                 self.serve(now, conn, frame);
-                self.settle(Some(now));
+                self.settle(now);
                 self.ready.push_back(conn);
             }
         }
     }
 
+    /// Serves one request, as the rules have it.
     fn serve(&mut self, now: Instant, conn: ConnId, frame: Bytes) {
         let Some(node) = self.connections.get(&conn).map(|connection| connection.node) else {
             return;
@@ -358,26 +363,7 @@ impl Cluster {
                 return self.close(conn);
             }
         };
-        let origin = Origin {
-            conn,
-            node,
-            key: header.api_key,
-            version: header.api_version,
-            correlation_id: header.correlation_id,
-        };
-        let fault = if self.control.is_idle() {
-            Fault::Observe
-        } else {
-            self.control.judge(&Observed {
-                node,
-                connection: conn.0,
-                api_key: header.api_key,
-                api_version: header.api_version,
-                correlation_id: header.correlation_id,
-                client_id: header.client_id.clone(),
-                frame,
-            })
-        };
+        let fault = self.judge(conn, node, &header, frame);
         let refusal = match &fault {
             Fault::Swallow => return,
             Fault::Cut => return self.close(conn),
@@ -391,6 +377,13 @@ impl Cluster {
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.busy = Some(fault);
         }
+        let origin = Origin {
+            conn,
+            node,
+            key: header.api_key,
+            version: header.api_version,
+            correlation_id: header.correlation_id,
+        };
         if !self.machine.accepts(&header, &origin) {
             return;
         }
@@ -402,21 +395,36 @@ impl Cluster {
         }
     }
 
-    /// Sends answers on their way, as the rules have it. Without a time (an admin verb called
-    /// between requests) a delay counts from the last time the cluster was told.
-    fn settle(&mut self, now: Option<Instant>) {
+    /// What the rules say about a request; without rules nothing is described to them.
+    fn judge(&mut self, conn: ConnId, node: i32, header: &RequestHeader, frame: Bytes) -> Fault {
+        if self.control.is_idle() {
+            return Fault::Observe;
+        }
+        self.control.judge(&Observed {
+            node,
+            connection: conn.0,
+            api_key: header.api_key,
+            api_version: header.api_version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id.clone(),
+            frame,
+        })
+    }
+
+    /// Sends answers on their way, as the rules have it.
+    fn settle(&mut self, now: Instant) {
         while let Some((origin, answer)) = self.machine.outbox.pop() {
             let conn = origin.conn;
             let Some(connection) = self.connections.get_mut(&conn) else {
                 continue;
             };
-            match (connection.busy.clone(), now) {
-                (Some(Fault::Delay(by)), Some(now)) => {
+            match connection.busy.clone() {
+                Some(Fault::Delay(by)) => {
                     self.delayed.insert((now + by, self.next_delayed), (conn, answer));
                     self.next_delayed += 1;
                 }
-                (Some(Fault::DropResponse), _) => self.deliver(conn, Answer::Silence),
-                (Some(Fault::CutAfter(limit)), _) => {
+                Some(Fault::DropResponse) => self.deliver(conn, Answer::Silence),
+                Some(Fault::CutAfter(limit)) => {
                     if let Answer::Frame(frame) = answer {
                         self.transmits.push_back((conn, cut(frame, limit)));
                     }
@@ -448,9 +456,13 @@ impl Cluster {
         }
     }
 
+    /// Lets those who wait look again after an admin verb. Before the first request nobody waits,
+    /// and there is no time yet.
     fn settle_change(&mut self) {
         self.machine.changed();
-        self.settle(None);
+        if let Some(now) = self.now {
+            self.run(now);
+        }
     }
 
     fn wall_ms(&mut self, now: Instant) -> i64 {

@@ -231,8 +231,8 @@ impl PartitionLog {
     pub fn read(&self, offset: i64, limit: i64, max_bytes: usize, at_least_one: bool) -> Run {
         let mut run = Run { next_offset: offset, ..Run::default() };
         for batch in self.batches_from(offset, limit) {
-            let fits = run.bytes + batch.size() <= max_bytes;
-            if !fits && !(at_least_one && run.bytes == 0) {
+            let first = at_least_one && run.bytes == 0;
+            if run.bytes + batch.size() > max_bytes && !first {
                 break;
             }
             run.bytes += batch.size();
@@ -270,7 +270,8 @@ impl PartitionLog {
 
     /// The first record that carries the largest timestamp below `limit` (KIP-734).
     pub fn offset_of_max_timestamp(&self, limit: i64) -> Option<Found> {
-        let largest = self.batches_from(self.start, limit).map(|b| b.header().max_timestamp).max()?;
+        let largest =
+            self.batches_from(self.start, limit).map(|b| b.header().max_timestamp).max()?;
         self.offset_for_timestamp(largest, limit)
     }
 
@@ -384,7 +385,8 @@ impl PartitionLog {
         self.transactions.clear();
         let batches = std::mem::take(&mut self.batches);
         for batch in &batches {
-            let append_time = if self.rules.append_time { batch.header().max_timestamp } else { -1 };
+            let append_time =
+                if self.rules.append_time { batch.header().max_timestamp } else { -1 };
             self.note(batch, append_time);
         }
         self.batches = batches;

@@ -36,7 +36,7 @@ pub struct ClusterConfig {
     pub max_fetch_bytes: usize,
     /// Fetch sessions kept for each broker; the one used longest ago makes room. Default 1,000.
     pub fetch_sessions: usize,
-    /// The most consumer groups. Default 10,000.
+    /// The most consumer groups. Default 1,000.
     pub max_groups: usize,
     /// How long the first members of an empty group wait for others. Default: not at all.
     pub initial_rebalance_delay: Duration,
@@ -62,7 +62,7 @@ impl Default for ClusterConfig {
             log: LogRules::default(),
             max_fetch_bytes: 55 << 20,
             fetch_sessions: 1_000,
-            max_groups: 10_000,
+            max_groups: 1_000,
             initial_rebalance_delay: Duration::ZERO,
             versions: Vec::new(),
             wall_clock_ms: 1_700_000_000_000,

@@ -63,7 +63,7 @@ impl Machine {
             fetches: Fetches::new(config.fetch_sessions),
             groups: Groups::new(config.max_groups, config.initial_rebalance_delay),
             outbox: Outbox::default(),
-            served: Served::new(&config.versions),
+            served: Served::new(APIS, &config.versions),
             next_producer_id: FIRST_PRODUCER_ID,
             topology: Topology::new(config),
         }
@@ -125,17 +125,17 @@ impl Machine {
                     ..InitProducerIdResponse::default()
                 },
             ),
-            ApiKey::JoinGroup
-            | ApiKey::SyncGroup
-            | ApiKey::Heartbeat
-            | ApiKey::LeaveGroup => self.membership(incoming),
+            ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => {
+                self.membership(incoming)
+            }
             ApiKey::OffsetCommit | ApiKey::OffsetFetch => self.group_offsets(incoming),
             ApiKey::FindCoordinator | ApiKey::ListGroups | ApiKey::DescribeGroups => {
                 self.describe_groups(incoming)
             }
-            _ => Err(DecodeError::new(0, DecodeErrorKind::UnsupportedVersion {
-                version: incoming.context.origin.version,
-            })),
+            _ => Err(DecodeError::new(
+                0,
+                DecodeErrorKind::UnsupportedVersion { version: incoming.context.origin.version },
+            )),
         }
     }
 
@@ -377,3 +377,28 @@ impl Machine {
 
 /// Ids start where nobody confuses them with offsets or counts.
 const FIRST_PRODUCER_ID: i64 = 1000;
+
+/// What [`Machine::serve`] knows to serve; nothing else is advertised.
+const APIS: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::InitProducerId,
+    ApiKey::DescribeConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+];

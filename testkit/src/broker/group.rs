@@ -10,9 +10,10 @@ pub(crate) mod offsets;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::heartbeat::HeartbeatRequest;
-use klamm_protocol::messages::join_group::JoinGroupRequest;
+use klamm_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use klamm_protocol::messages::leave_group::{
     LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse,
 };
@@ -94,6 +95,10 @@ impl Groups {
             let agrees = |said: &Option<String>, is: &str| {
                 said.as_deref().is_none_or(|said| said == is || is.is_empty())
             };
+            let assigned: usize = request.assignments.iter().map(|a| a.assignment.len()).sum();
+            if assigned > MOST_ASSIGNED {
+                return Err(ErrorCode::INVALID_REQUEST);
+            }
             let same = agrees(&request.protocol_type, members.protocol_type())
                 && agrees(&request.protocol_name, members.protocol());
             if same { Ok(members) } else { Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL) }
@@ -101,8 +106,11 @@ impl Groups {
         match checked {
             Err(code) => refuse_sync(outbox, &context.origin, code),
             Ok(members) => {
-                let assignments = request.assignments.into_iter();
-                let assignments = assignments.map(|given| (given.member_id, given.assignment));
+                // Copied, so that a few bytes do not keep a whole request alive.
+                let assignments = request
+                    .assignments
+                    .into_iter()
+                    .map(|given| (given.member_id, Bytes::copy_from_slice(&given.assignment)));
                 let assignments = assignments.collect();
                 members.sync(outbox, context.now, &request.member_id, assignments, context.origin);
             }
@@ -213,13 +221,17 @@ impl Groups {
             .filter(|ms| (1..=LONGEST_SESSION_MS).contains(ms))
             .map(Duration::from_millis)
             .ok_or(ErrorCode::INVALID_SESSION_TIMEOUT)?;
+        let metadata: usize = request.protocols.iter().map(|offered| offered.metadata.len()).sum();
+        if metadata > MOST_METADATA {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
         let rebalance = u64::try_from(request.rebalance_timeout_ms).ok();
         let mut joiner = Joiner {
             id: request.member_id,
             instance_id: request.group_instance_id,
             client_id: context.client_id.to_owned(),
             protocol_type: request.protocol_type,
-            protocols: request.protocols,
+            protocols: owned(request.protocols),
             session_timeout,
             rebalance_timeout: rebalance.map_or(session_timeout, Duration::from_millis),
         };
@@ -313,6 +325,14 @@ pub(crate) fn check_coordinator(
     }
 }
 
+/// The same protocols in memory of their own: a member's metadata must not keep a request alive.
+fn owned(mut protocols: Vec<JoinGroupRequestProtocol>) -> Vec<JoinGroupRequestProtocol> {
+    for protocol in &mut protocols {
+        protocol.metadata = Bytes::copy_from_slice(&protocol.metadata);
+    }
+    protocols
+}
+
 /// Settles under which id a joiner is a member. `Some`: an id it has to come back with (KIP-394).
 fn admit(
     members: &mut Members,
@@ -348,3 +368,7 @@ const MANY_LEAVE: i16 = 3;
 /// Kafka's `group.max.session.timeout.ms`.
 const LONGEST_SESSION_MS: u64 = 1_800_000;
 const MOST_MEMBERS: usize = 1_000;
+/// Bytes of metadata that one member may bring.
+const MOST_METADATA: usize = 1 << 20;
+/// Bytes that a leader may hand out.
+const MOST_ASSIGNED: usize = 16 << 20;

@@ -182,7 +182,11 @@ impl<'a> Page<'a> {
     }
 }
 
-fn described_page(topic: &Topic, first: usize, last: usize) -> DescribeTopicPartitionsResponseTopic {
+fn described_page(
+    topic: &Topic,
+    first: usize,
+    last: usize,
+) -> DescribeTopicPartitionsResponseTopic {
     let page = topic.partitions.iter().enumerate().take(last).skip(first);
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.clone()),

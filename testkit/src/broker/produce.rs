@@ -33,9 +33,10 @@ pub(crate) fn produce(
     let responses = request.topic_data.iter().map(|topic| {
         let name = topic_name(topology, context, topic);
         let partitions = topic.partition_data.iter().map(|partition| {
-            let outcome = name.as_ref().map_err(Clone::clone).and_then(|name| {
-                append(topology, context, request, name, partition)
-            });
+            let outcome = name
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|name| append(topology, context, request, name, partition));
             if let (Ok(appended), Ok(name)) = (&outcome, &name)
                 && !appended.duplicate
             {
@@ -45,7 +46,11 @@ pub(crate) fn produce(
             answer(topology, context, name, partition.index, outcome, &mut leaders)
         });
         let partition_responses = partitions.collect();
-        TopicProduceResponse { name: topic.name.clone(), topic_id: topic.topic_id, partition_responses }
+        TopicProduceResponse {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partition_responses,
+        }
     });
     let responses = responses.collect();
     ProduceResponse {
@@ -130,13 +135,13 @@ fn append(
     })?;
     check_request(context, request, records)?;
     let needed = topology.topic(name).map_or(1, |topic| topic.config.min_insync());
-    let partition =
-        topology.partition_mut(name, data.index).ok_or_else(|| unknown_topic(name))?;
+    let partition = topology.partition_mut(name, data.index).ok_or_else(|| unknown_topic(name))?;
     partition
         .check_leader(context.origin.node, -1)
         .map_err(|code| Refusal::new(code, "this broker does not lead the partition"))?;
     if request.acks == -1 && partition.isr.len() < needed {
-        let message = format!("{} replicas are in sync, {needed} are asked for", partition.isr.len());
+        let message =
+            format!("{} replicas are in sync, {needed} are asked for", partition.isr.len());
         return Err(Refusal::new(ErrorCode::NOT_ENOUGH_REPLICAS, message));
     }
     partition.log.append(records, partition.leader_epoch, context.wall_ms)

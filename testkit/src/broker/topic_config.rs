@@ -48,8 +48,9 @@ impl TopicConfig {
             self.values.remove(name);
             return Ok(());
         };
-        if !setting.kind.accepts(value) {
-            return Err(invalid(format!("invalid value {value} for configuration {name}")));
+        if value.len() > LONGEST_VALUE || !setting.kind.accepts(value) {
+            let shown: String = value.chars().take(LONGEST_VALUE).collect();
+            return Err(invalid(format!("invalid value {shown} for configuration {name}")));
         }
         self.values.insert(name.to_owned(), value.to_owned());
         Ok(())
@@ -128,6 +129,8 @@ const fn setting(
     Setting { name, default, kind, about }
 }
 
+/// No setting needs more, and each is kept as long as its topic.
+const LONGEST_VALUE: usize = 256;
 const FOREVER: &str = "9223372036854775807";
 
 /// Every topic setting, with Kafka's defaults.

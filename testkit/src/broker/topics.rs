@@ -25,7 +25,10 @@ use super::topology::{Topic, TopicSpec, Topology};
 use crate::log::Refusal;
 
 /// Answers CreateTopics.
-pub(crate) fn create(topology: &mut Topology, request: &CreateTopicsRequest) -> CreateTopicsResponse {
+pub(crate) fn create(
+    topology: &mut Topology,
+    request: &CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let mut seen = HashSet::new();
     let twice: HashSet<&str> = request
         .topics
@@ -54,11 +57,14 @@ pub(crate) fn create(topology: &mut Topology, request: &CreateTopicsRequest) -> 
 }
 
 /// Answers DeleteTopics.
-pub(crate) fn delete(topology: &mut Topology, request: &DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let by_name = request.topic_names.iter().map(|name| DeleteTopicState {
-        name: Some(name.clone()),
-        ..DeleteTopicState::default()
-    });
+pub(crate) fn delete(
+    topology: &mut Topology,
+    request: &DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let by_name = request
+        .topic_names
+        .iter()
+        .map(|name| DeleteTopicState { name: Some(name.clone()), ..DeleteTopicState::default() });
     let asked: Vec<_> = request.topics.iter().cloned().chain(by_name).collect();
     DeleteTopicsResponse {
         responses: asked.iter().map(|asked| delete_one(topology, asked)).collect(),
@@ -72,9 +78,10 @@ pub(crate) fn grow(
     request: &CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let one = |topic: &CreatePartitionsTopic| {
-        let given = topic.assignments.as_ref().map(|lists| {
-            lists.iter().map(|list| list.broker_ids.clone()).collect()
-        });
+        let given = topic
+            .assignments
+            .as_ref()
+            .map(|lists| lists.iter().map(|list| list.broker_ids.clone()).collect());
         let outcome = topology.grow(&topic.name, topic.count, given, request.validate_only);
         let refusal = outcome.err();
         CreatePartitionsTopicResult {
@@ -90,7 +97,10 @@ pub(crate) fn grow(
 }
 
 /// Every topic of a CreateTopics request refused with `code`.
-pub(crate) fn refuse_create(request: &CreateTopicsRequest, code: ErrorCode) -> CreateTopicsResponse {
+pub(crate) fn refuse_create(
+    request: &CreateTopicsRequest,
+    code: ErrorCode,
+) -> CreateTopicsResponse {
     let one = |topic: &CreatableTopic| CreatableTopicResult {
         name: topic.name.clone(),
         error_code: code,
@@ -104,7 +114,10 @@ pub(crate) fn refuse_create(request: &CreateTopicsRequest, code: ErrorCode) -> C
 }
 
 /// Every topic of a DeleteTopics request refused with `code`.
-pub(crate) fn refuse_delete(request: &DeleteTopicsRequest, code: ErrorCode) -> DeleteTopicsResponse {
+pub(crate) fn refuse_delete(
+    request: &DeleteTopicsRequest,
+    code: ErrorCode,
+) -> DeleteTopicsResponse {
     let by_name = request.topic_names.iter().map(|name| (Some(name.clone()), Uuid::ZERO));
     let by_state = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
     let one = |(name, topic_id)| DeletableTopicResult {

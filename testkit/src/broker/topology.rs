@@ -69,8 +69,12 @@ pub(crate) struct TopicSpec {
 impl Topology {
     /// Brokers 1 to `config.brokers`, all live, at addresses that nobody listens on yet.
     pub(crate) fn new(config: ClusterConfig) -> Self {
-        let broker =
-            |node| Broker { node, host: "127.0.0.1".to_owned(), port: 9091 + node as u16, live: true };
+        let broker = |node| Broker {
+            node,
+            host: "127.0.0.1".to_owned(),
+            port: 9091 + node as u16,
+            live: true,
+        };
         Self {
             brokers: (1..=config.brokers).map(|node| (node, broker(node))).collect(),
             topics: BTreeMap::new(),
@@ -106,9 +110,10 @@ impl Topology {
     /// The live broker that looks after `key` (a group, a transactional id).
     pub(crate) fn coordinator(&self, key: &str) -> Option<&Broker> {
         let slots = usize::try_from(self.config.brokers).ok().filter(|&n| n > 0)?;
-        let first = key.bytes().fold(0, |sum: usize, byte| {
-            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
-        }) % slots;
+        let first = key
+            .bytes()
+            .fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)))
+            % slots;
         let (before, after): (Vec<_>, Vec<_>) =
             self.live_brokers().partition(|broker| (broker.node as usize) <= first);
         after.into_iter().chain(before).next()
@@ -197,7 +202,8 @@ impl Topology {
         let replication = topic.partitions.first().map_or(1, |first| first.replicas.len());
         let wanted = usize::try_from(count).unwrap_or(0);
         if wanted <= have {
-            let message = format!("Topic currently has {have} partitions, which is not less than {count}.");
+            let message =
+                format!("Topic currently has {have} partitions, which is not less than {count}.");
             return Err(Refusal::new(ErrorCode::INVALID_PARTITIONS, message));
         }
         self.check_room(wanted - have)?;
@@ -404,7 +410,8 @@ mod tests {
     fn leadership_is_dealt_out_over_the_brokers() {
         let mut topology = three();
         topology.create("t", spec(3, 2), false).unwrap();
-        let leaders: Vec<_> = topology.topic("t").unwrap().partitions.iter().map(|p| p.leader).collect();
+        let leaders: Vec<_> =
+            topology.topic("t").unwrap().partitions.iter().map(|p| p.leader).collect();
         assert_eq!(leaders, [1, 2, 3]);
     }
 
@@ -454,10 +461,19 @@ mod tests {
     fn impossible_topics_are_refused_with_the_brokers_codes() {
         let mut topology = three();
         let code = |result: Result<(), Refusal>| result.unwrap_err().code;
-        assert_eq!(code(topology.create("a/b", spec(1, 1), false)), ErrorCode::INVALID_TOPIC_EXCEPTION);
+        assert_eq!(
+            code(topology.create("a/b", spec(1, 1), false)),
+            ErrorCode::INVALID_TOPIC_EXCEPTION
+        );
         assert_eq!(code(topology.create("t", spec(0, 1), false)), ErrorCode::INVALID_PARTITIONS);
-        assert_eq!(code(topology.create("t", spec(1, 4), false)), ErrorCode::INVALID_REPLICATION_FACTOR);
-        assert_eq!(code(topology.create("t", spec(10_001, 1), false)), ErrorCode::INVALID_PARTITIONS);
+        assert_eq!(
+            code(topology.create("t", spec(1, 4), false)),
+            ErrorCode::INVALID_REPLICATION_FACTOR
+        );
+        assert_eq!(
+            code(topology.create("t", spec(10_001, 1), false)),
+            ErrorCode::INVALID_PARTITIONS
+        );
         assert_eq!(code(topology.grow("t", 2, None, false)), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         topology.create("t", spec(2, 1), false).unwrap();
         assert_eq!(code(topology.create("t", spec(2, 1), false)), ErrorCode::TOPIC_ALREADY_EXISTS);

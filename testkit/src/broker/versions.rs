@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use klamm_protocol::api::{ApiKey, VersionRange};
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::REQUESTS;
-use klamm_protocol::messages::api_versions::{
-    ApiVersion, ApiVersionsRequest, ApiVersionsResponse,
-};
+use klamm_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 
 /// The versions served, by API.
 #[derive(Clone, Debug)]
@@ -16,9 +14,10 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Everything that the protocol crate speaks, as narrowed by `limits`.
-    pub(crate) fn new(limits: &[(ApiKey, VersionRange)]) -> Self {
-        let mut ranges: BTreeMap<_, _> = REQUESTS.iter().copied().collect();
+    /// What the protocol crate speaks of these APIs, as narrowed by `limits`.
+    pub(crate) fn new(apis: &[ApiKey], limits: &[(ApiKey, VersionRange)]) -> Self {
+        let spoken = REQUESTS.iter().copied().filter(|(key, _)| apis.contains(key));
+        let mut ranges: BTreeMap<_, _> = spoken.collect();
         let oldest = OLDEST.map(|(key, min)| (key, VersionRange { min, max: i16::MAX }));
         for &(key, limit) in oldest.iter().chain(limits) {
             match ranges.get(&key).and_then(|range| range.intersect(limit)) {
@@ -88,10 +87,15 @@ mod tests {
 
     #[test]
     fn a_limit_narrows_an_api_and_an_empty_one_withdraws_it() {
-        let served = Served::new(&[
-            (ApiKey::Fetch, VersionRange { min: 0, max: 11 }),
-            (ApiKey::DescribeTopicPartitions, VersionRange { min: 1, max: 0 }),
-        ]);
+        let apis = [ApiKey::Fetch, ApiKey::DescribeTopicPartitions];
+        let served = Served::new(
+            &apis,
+            &[
+                (ApiKey::Fetch, VersionRange { min: 0, max: 11 }),
+                (ApiKey::DescribeTopicPartitions, VersionRange { min: 1, max: 0 }),
+            ],
+        );
+        assert!(!served.contains(ApiKey::Metadata, 1));
         assert!(served.contains(ApiKey::Fetch, 11) && served.contains(ApiKey::Fetch, 4));
         assert!(!served.contains(ApiKey::Fetch, 12) && !served.contains(ApiKey::Fetch, 3));
         assert!(!served.contains(ApiKey::DescribeTopicPartitions, 0));
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn nameless_software_is_refused_since_version_three() {
-        let served = Served::new(&[]);
+        let served = Served::new(&[ApiKey::ApiVersions], &[]);
         let mut request = ApiVersionsRequest::default();
         assert_eq!(served.answer(3, &request).error_code, ErrorCode::INVALID_REQUEST);
         assert_eq!(served.answer(2, &request).error_code, ErrorCode::NONE);

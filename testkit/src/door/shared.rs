@@ -80,8 +80,7 @@ impl Shared {
             return None;
         }
         let conn = state.cluster.connect(node);
-        let queue =
-            Queue { frames: VecDeque::new(), bytes: 0, closing: false, bell: bell.clone() };
+        let queue = Queue { frames: VecDeque::new(), bytes: 0, closing: false, bell: bell.clone() };
         state.queues.insert(conn, queue);
         state.deliver();
         Some(conn)

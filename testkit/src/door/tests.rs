@@ -48,13 +48,9 @@ fn produce(value: &[u8]) -> ProduceRequest {
 }
 
 fn fetch(max_wait_ms: i32) -> FetchRequest {
-    let partition =
-        FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
-    let topic = FetchTopic {
-        topic: "t".to_owned(),
-        partitions: vec![partition],
-        ..FetchTopic::default()
-    };
+    let partition = FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+    let topic =
+        FetchTopic { topic: "t".to_owned(), partitions: vec![partition], ..FetchTopic::default() };
     FetchRequest { max_wait_ms, min_bytes: 1, topics: vec![topic], ..FetchRequest::default() }
 }
 

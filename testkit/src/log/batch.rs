@@ -147,7 +147,8 @@ pub(crate) fn admit(records: &Bytes, max_bytes: usize, deep: bool) -> Result<Raw
         return Err(invalid("only record batches of format 2 are taken"));
     }
     if records.len() > max_bytes {
-        let message = format!("the batch has {} bytes, at most {max_bytes} are taken", records.len());
+        let message =
+            format!("the batch has {} bytes, at most {max_bytes} are taken", records.len());
         return Err(Refusal::new(ErrorCode::MESSAGE_TOO_LARGE, message));
     }
     raw.check().map_err(|error| Refusal::new(ErrorCode::CORRUPT_MESSAGE, error.to_string()))?;

@@ -55,9 +55,7 @@ impl EpochHistory {
         match (at_or_below, self.starts.get(newer)) {
             (Some(known), None) if known.epoch == epoch => EpochEnd { epoch, end_offset: log_end },
             (_, None) => EpochEnd::UNKNOWN,
-            (Some(known), Some(next)) => {
-                EpochEnd { epoch: known.epoch, end_offset: next.offset }
-            }
+            (Some(known), Some(next)) => EpochEnd { epoch: known.epoch, end_offset: next.offset },
             (None, Some(next)) => EpochEnd { epoch, end_offset: next.offset },
         }
     }

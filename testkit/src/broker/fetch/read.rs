@@ -20,9 +20,7 @@ pub(crate) enum Readable<'a> {
 /// Finds the topic that a client names.
 pub(crate) fn topic_of<'a>(topology: &'a Topology, key: &TopicKey) -> Result<&'a Topic, ErrorCode> {
     match key {
-        TopicKey::Name(name) => {
-            topology.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-        }
+        TopicKey::Name(name) => topology.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         TopicKey::Id(id) => topology.topic_by_id(*id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
     }
 }

@@ -8,9 +8,7 @@ use klamm_protocol::messages::describe_groups::{
 use klamm_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
-use klamm_protocol::messages::list_groups::{
-    ListGroupsRequest, ListGroupsResponse, ListedGroup,
-};
+use klamm_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
 use super::{Group, Groups, check_coordinator};
 use crate::broker::outbox::Context;

@@ -119,8 +119,7 @@ impl Members {
     /// The member id that an instance id stands for (KIP-345).
     pub(crate) fn of_instance(&self, instance_id: &str) -> Option<&str> {
         let mut members = self.by_id.iter();
-        let found =
-            members.find(|(_, member)| member.instance_id.as_deref() == Some(instance_id));
+        let found = members.find(|(_, member)| member.instance_id.as_deref() == Some(instance_id));
         found.map(|(id, _)| id.as_str())
     }
 
@@ -135,9 +134,10 @@ impl Members {
         }
         let others: Vec<_> = others.collect();
         self.protocol_type == joiner.protocol_type
-            && joiner.protocols.iter().any(|protocol| {
-                others.iter().all(|(_, member)| member.speaks(&protocol.name))
-            })
+            && joiner
+                .protocols
+                .iter()
+                .any(|protocol| others.iter().all(|(_, member)| member.speaks(&protocol.name)))
     }
 
     /// A member joins, for the first time or again. Its answer comes when the group has formed,
@@ -361,7 +361,8 @@ impl Members {
                 *votes.entry(&favourite.name).or_default() += 1;
             }
         }
-        let elected = votes.into_iter().max_by_key(|&(name, votes)| (votes, std::cmp::Reverse(name)));
+        let elected =
+            votes.into_iter().max_by_key(|&(name, votes)| (votes, std::cmp::Reverse(name)));
         elected.map(|(name, _)| name.to_owned()).unwrap_or_default()
     }
 

@@ -50,7 +50,10 @@ pub(crate) fn commit(
 }
 
 /// Every partition of a commit refused with `code`.
-pub(crate) fn refuse_commit(request: &OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse {
+pub(crate) fn refuse_commit(
+    request: &OffsetCommitRequest,
+    code: ErrorCode,
+) -> OffsetCommitResponse {
     commit_each(request, |_, _| code)
 }
 
@@ -76,8 +79,7 @@ pub(crate) fn fetch(
         };
         return narrowed(fetch_group(groups, topology, context, &asked));
     }
-    let answers =
-        request.groups.iter().map(|asked| fetch_group(groups, topology, context, asked));
+    let answers = request.groups.iter().map(|asked| fetch_group(groups, topology, context, asked));
     OffsetFetchResponse { groups: answers.collect(), ..OffsetFetchResponse::default() }
 }
 
@@ -141,7 +143,9 @@ fn fetch_group(
                 OffsetFetchResponseTopics {
                     name: topic.name.clone(),
                     topic_id: topic.topic_id,
-                    partitions: partitions.map(|&index| position(group, &found, by_id, index)).collect(),
+                    partitions: partitions
+                        .map(|&index| position(group, &found, by_id, index))
+                        .collect(),
                 }
             })
             .collect(),

@@ -113,7 +113,9 @@ fn a_dead_node_closes_its_connections_and_gives_its_partitions_away() {
     assert!(bench.cluster.kill(1));
     assert_eq!(bench.closed(), [bench.conn]);
     assert_eq!(bench.cluster.leader("t", 0), Some(Leadership { node: 2, epoch: 1 }));
-    assert!(bench.call_over(other, &one(), 9).responses[0].partition_responses[0].error_code.is_ok());
+    assert!(
+        bench.call_over(other, &one(), 9).responses[0].partition_responses[0].error_code.is_ok()
+    );
     let refused = bench.cluster.connect(1);
     assert_eq!(bench.closed(), [refused]);
     assert!(bench.cluster.revive(1) && !bench.cluster.revive(1));
@@ -175,7 +177,8 @@ fn equal_requests_give_equal_bytes() {
 #[test]
 fn nonsense_ends_the_connection_it_came_over_and_no_other() {
     let mut bench = Bench::with_topic();
-    for nonsense in [&b""[..], &b"\0"[..], &[0xff; 40][..], &[0, 1, 0, 11, 0, 0, 0, 0, 0xff, 0xff]] {
+    for nonsense in [&b""[..], &b"\0"[..], &[0xff; 40][..], &[0, 1, 0, 11, 0, 0, 0, 0, 0xff, 0xff]]
+    {
         let conn = bench.cluster.connect(1);
         bench.cluster.handle_frame(bench.now, conn, Bytes::from_static(nonsense));
         assert_eq!(bench.closed(), [conn]);

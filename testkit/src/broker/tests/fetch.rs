@@ -69,6 +69,16 @@ fn a_waiting_fetch_is_told_when_its_topic_goes_or_its_leader_moves() {
 }
 
 #[test]
+fn requests_behind_a_waiting_fetch_are_served_once_a_change_has_answered_it() {
+    let mut bench = Bench::with_two_brokers();
+    bench.send(&patient(0, 1), 11);
+    bench.send(&MetadataRequest::default(), 9);
+    bench.cluster.move_leader("t", 0, 2);
+    assert!(bench.answer::<FetchRequest>(11).is_some());
+    assert!(bench.answer::<MetadataRequest>(9).is_some());
+}
+
+#[test]
 fn a_closed_connection_leaves_no_waiting_fetch_behind() {
     let mut bench = Bench::with_topic();
     bench.send(&patient(0, 1), 11);
@@ -158,8 +168,7 @@ fn offsets_are_found_by_their_special_numbers_and_by_time() {
     bench.produce(batch(&["d"]));
     bench.cluster.edit_log("t", 0, |log| log.delete_records(1)).unwrap();
     let mut find = |timestamp| {
-        let partition =
-            ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() };
+        let partition = ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() };
         let topic = ListOffsetsTopic { name: "t".to_owned(), partitions: vec![partition] };
         let request =
             ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };

@@ -107,8 +107,7 @@ impl Member {
     }
 
     fn leave(&self, bench: &mut Bench) -> ErrorCode {
-        let identity =
-            MemberIdentity { member_id: self.id.clone(), ..MemberIdentity::default() };
+        let identity = MemberIdentity { member_id: self.id.clone(), ..MemberIdentity::default() };
         let request = LeaveGroupRequest {
             group_id: "g".to_owned(),
             members: vec![identity],

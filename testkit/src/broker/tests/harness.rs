@@ -155,11 +155,8 @@ pub(super) fn fetch_request(topic: &str, partition: i32, offset: i64) -> FetchRe
         partition_max_bytes: 1 << 20,
         ..FetchPartition::default()
     };
-    let topic = FetchTopic {
-        topic: topic.to_owned(),
-        partitions: vec![wanted],
-        ..FetchTopic::default()
-    };
+    let topic =
+        FetchTopic { topic: topic.to_owned(), partitions: vec![wanted], ..FetchTopic::default() };
     FetchRequest { topics: vec![topic], ..FetchRequest::default() }
 }
 

@@ -122,7 +122,10 @@ fn a_node_that_does_not_lead_names_the_one_that_does() {
     let partition = &response.responses[0].partition_responses[0];
     assert_eq!(partition.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
     assert_eq!((partition.current_leader.leader_id, partition.current_leader.leader_epoch), (2, 1));
-    assert_eq!((response.node_endpoints[0].host.as_str(), response.node_endpoints[0].port), ("other", 99));
+    assert_eq!(
+        (response.node_endpoints[0].host.as_str(), response.node_endpoints[0].port),
+        ("other", 99)
+    );
     let older = bench.call(&request, 9);
     assert!(older.node_endpoints.is_empty());
 }

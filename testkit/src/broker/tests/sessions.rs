@@ -50,11 +50,8 @@ fn forgotten_partitions_are_fetched_no_more_and_added_ones_are() {
         bench.call(&produce_request("t", partition, -1, batch(&["a"])), 9);
     }
     let mut forgetting = incremental(id, 1);
-    let forgotten = ForgottenTopic {
-        topic: "t".to_owned(),
-        partitions: vec![0],
-        ..ForgottenTopic::default()
-    };
+    let forgotten =
+        ForgottenTopic { topic: "t".to_owned(), partitions: vec![0], ..ForgottenTopic::default() };
     forgetting.forgotten_topics_data = vec![forgotten];
     assert_eq!(partitions(&mut bench, &forgetting), [(1, 1)]);
     let mut adding = incremental(id, 2);
@@ -106,8 +103,7 @@ fn a_session_ends_by_request_by_restart_and_when_others_need_its_place() {
         ErrorCode::FETCH_SESSION_ID_NOT_FOUND
     );
 
-    let mut bench =
-        Bench::new(ClusterConfig { fetch_sessions: 2, ..ClusterConfig::default() });
+    let mut bench = Bench::new(ClusterConfig { fetch_sessions: 2, ..ClusterConfig::default() });
     bench.cluster.create_topic("t", 1, 1).unwrap();
     let mut begin = fetch_request("t", 0, 0);
     begin.session_epoch = 0;
