@@ -1,4 +1,5 @@
-//! The handle that users hold. In: a [`Config`]; out: a connected client, on which readers, producers and the admin calls build.
+//! The handle that users hold. In: a [`Config`]; out: a connected client, on which readers,
+//! producers and the admin calls build.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::net::dial::{Dial, TcpDial};
 
-/// A client of one Kafka cluster. Cheap to clone; all clones share connections and metadata, which end with the last clone.
+/// A client of one Kafka cluster. Cheap to clone; all clones share connections and metadata, which
+/// end with the last clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     cluster: Cluster,
@@ -19,9 +21,11 @@ pub struct Client {
 impl Client {
     /// Connects over TCP to any of the bootstrap servers and learns who is in the cluster.
     ///
-    /// Errors: [`crate::ErrorKind::Config`] before anything is contacted; [`crate::ErrorKind::Unreachable`],
-    /// [`crate::ErrorKind::NotKafka`] or [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
-    /// seconds (eight seconds by default), at once when every server has refused. Cancel safe: nothing is left behind.
+    /// Errors: [`crate::ErrorKind::Config`] before anything is contacted;
+    /// [`crate::ErrorKind::Unreachable`], [`crate::ErrorKind::NotKafka`] or
+    /// [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
+    /// seconds (eight seconds by default), at once when every server has refused. Cancel safe:
+    /// nothing is left behind.
     pub async fn connect(config: Config) -> Result<Self> {
         let size = |size: &Option<i32>| size.and_then(|size| u32::try_from(size).ok());
         let dial = TcpDial::new(*config.connect_timeout())

@@ -1,5 +1,6 @@
-//! Options. In: typed setters, or string pairs as Kafka's own clients spell them; out: a [`Config`] that nobody changes any more.
-//! Each option is one row of the table below, from which its field, getter, setter, string key, default and doc are made.
+//! Options. In: typed setters, or string pairs as Kafka's own clients spell them; out: a [`Config`]
+//! that nobody changes any more. Each option is one row of the table below, from which its field,
+//! getter, setter, string key, default and doc are made.
 
 use std::fmt;
 use std::time::Duration;
@@ -70,13 +71,15 @@ macro_rules! options {
 options! {
     /// The name by which the brokers log and limit this client.
     client_id / with_client_id: String = "klamm".to_owned(), "client.id";
-    /// The rack this client stands in, so that a broker may answer from the nearest replica (KIP-392).
+    /// The rack this client stands in, so that a broker may answer from the nearest replica
+    /// (KIP-392).
     client_rack / with_client_rack: String = String::new(), "client.rack";
     /// How long one request may take before its connection is given up.
     request_timeout / with_request_timeout: Duration = Duration::from_secs(30), "request.timeout.ms";
     /// How long a call may take with all its retries, where it has no time limit of its own.
     api_timeout / with_api_timeout: Duration = Duration::from_secs(60), "default.api.timeout.ms";
-    /// How long opening a connection may take, up to the broker's first answer. Java waits 10000 for the TCP connection alone.
+    /// How long opening a connection may take, up to the broker's first answer. Java waits 10000
+    /// for the TCP connection alone.
     connect_timeout / with_connect_timeout: Duration = Duration::from_secs(5), "socket.connection.setup.timeout.ms";
     /// The first pause before a broker that failed is tried again.
     reconnect_backoff / with_reconnect_backoff: Duration = Duration::from_millis(50), "reconnect.backoff.ms";
@@ -90,17 +93,22 @@ options! {
     metadata_max_age / with_metadata_max_age: Duration = Duration::from_secs(300), "metadata.max.age.ms";
     /// How long a connection without requests is kept; -1 keeps it until the broker closes it.
     max_idle / with_max_idle: Option<Duration> = Some(Duration::from_secs(540)), "connections.max.idle.ms";
-    /// How many requests may await an answer on one connection. A producer keeps order with up to five.
+    /// How many requests may await an answer on one connection. A producer keeps order with up to
+    /// five.
     max_in_flight / with_max_in_flight: u32 = 5, "max.in.flight.requests.per.connection";
-    /// The largest response taken from a broker, in bytes; librdkafka's name, since Java has no such limit.
+    /// The largest response taken from a broker, in bytes; librdkafka's name, since Java has no
+    /// such limit.
     max_frame / with_max_frame: usize = 100 << 20, "receive.message.max.bytes";
-    /// The size of the kernel's receive buffer in bytes; -1 leaves it to the system, which Java does not by default.
+    /// The size of the kernel's receive buffer in bytes; -1 leaves it to the system, which Java
+    /// does not by default.
     receive_buffer / with_receive_buffer: Option<i32> = Some(-1), "receive.buffer.bytes";
-    /// The size of the kernel's send buffer in bytes; -1 leaves it to the system, which Java does not by default.
+    /// The size of the kernel's send buffer in bytes; -1 leaves it to the system, which Java does
+    /// not by default.
     send_buffer / with_send_buffer: Option<i32> = Some(-1), "send.buffer.bytes";
     /// How bytes travel: only `PLAINTEXT` in this version.
     security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext, "security.protocol";
-    /// Whether asking for a topic to read may create it, where the brokers allow that. Java's consumer says true.
+    /// Whether asking for a topic to read may create it, where the brokers allow that. Java's
+    /// consumer says true.
     allow_auto_create / with_allow_auto_create: bool = false, "allow.auto.create.topics";
     /// The group whose stored offsets are meant where a call names none.
     group_id / with_group_id: Option<String> = None, "group.id";
@@ -118,7 +126,8 @@ options! {
 
     /// How many replicas have to have a record before it counts as written.
     acks / with_acks: Acks = Acks::All, "acks";
-    /// Whether the broker discards what a retry would write twice. Needs acks=all, and at most five requests in flight.
+    /// Whether the broker discards what a retry would write twice. Needs acks=all, and at most five
+    /// requests in flight.
     idempotence / with_idempotence: bool = true, "enable.idempotence";
     /// How large a batch grows before it is sent, in bytes before compression.
     batch_size / with_batch_size: usize = 16 << 10, "batch.size";
@@ -154,11 +163,12 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads string options. A later pair replaces an earlier one of the same key. As in Java, idempotence gives way to options
-    /// it does not agree with, unless it is set itself.
+    /// Reads string options. A later pair replaces an earlier one of the same key. As in Java,
+    /// idempotence gives way to options it does not agree with, unless it is set itself.
     ///
-    /// Errors: a key nobody knows (the nearest known one is named), a value of the wrong form, a key or value that this version
-    /// does not support, options that contradict each other, no bootstrap server.
+    /// Errors: a key nobody knows (the nearest known one is named), a value of the wrong form, a
+    /// key or value that this version does not support, options that contradict each other, no
+    /// bootstrap server.
     pub fn from_properties<K, V>(properties: impl IntoIterator<Item = (K, V)>) -> Result<Self>
     where
         K: AsRef<str>,
@@ -183,8 +193,8 @@ impl Config {
 
     /// Checks what one option cannot know alone; [`crate::Client::connect`] does it too.
     ///
-    /// Errors: no bootstrap server, idempotence without `acks=all` or with more than five requests in flight, a delivery timeout
-    /// shorter than one request, limits of zero.
+    /// Errors: no bootstrap server, idempotence without `acks=all` or with more than five requests
+    /// in flight, a delivery timeout shorter than one request, limits of zero.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
             Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
@@ -249,11 +259,15 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let client = &self.client_id;
-        f.debug_struct("Config").field("bootstrap", &self.bootstrap).field("client_id", client).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("bootstrap", &self.bootstrap)
+            .field("client_id", client)
+            .finish_non_exhaustive()
     }
 }
 
-/// Every string key: those with an effect, those accepted without one, and those refused. The names of a family end in `*`.
+/// Every string key: those with an effect, those accepted without one, and those refused. The names
+/// of a family end in `*`.
 pub fn all_keys() -> Vec<Key> {
     let row = |status: Status| {
         move |(name, doc): &(&'static str, &'static str)| Key {
@@ -310,7 +324,8 @@ pub enum SecurityProtocol {
 pub enum Isolation {
     /// All records; the latest offset is the high watermark.
     ReadUncommitted,
-    /// Only records of committed transactions and of none; the latest offset is the last stable one.
+    /// Only records of committed transactions and of none; the latest offset is the last stable
+    /// one.
     ReadCommitted,
 }
 
@@ -412,7 +427,8 @@ impl OptionValue for Compression {
 /// Reads `host:port,...`; a listener's name before `://` is allowed, as in Java, and ignored.
 fn parse_bootstrap(text: &str) -> Result<Vec<Address>> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let parse = |part| parse_address(part).ok_or_else(|| keys::malformed(BOOTSTRAP, part, ADDRESS_FORM));
+    let parse =
+        |part| parse_address(part).ok_or_else(|| keys::malformed(BOOTSTRAP, part, ADDRESS_FORM));
     parts.map(parse).collect()
 }
 

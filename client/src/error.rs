@@ -1,5 +1,5 @@
-//! The one error of the client. In: what failed, where, and why; out: a kind to act on, who is at fault, and one line for a
-//! person that ends in what would mend it.
+//! The one error of the client. In: what failed, where, and why; out: a kind to act on, who is at
+//! fault, and one line for a person that ends in what would mend it.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -13,8 +13,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure, cheap to clone so that every waiter can have a copy.
 ///
-/// `Display` is one line: what failed, the context in brackets, and after a semicolon what would mend it. The causes are reached
-/// by [`std::error::Error::source`]; text that came from the network is printed without control characters.
+/// `Display` is one line: what failed, the context in brackets, and after a semicolon what would
+/// mend it. The causes are reached by [`std::error::Error::source`]; text that came from the
+/// network is printed without control characters.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -34,7 +35,8 @@ struct Inner {
 pub enum ErrorKind {
     /// An option is unknown, malformed, or out of its range. Nothing was contacted.
     Config,
-    /// An argument or the order of calls is wrong: a partition that does not exist, a producer that is closed.
+    /// An argument or the order of calls is wrong: a partition that does not exist, a producer that
+    /// is closed.
     Usage,
     /// No byte stream to the broker could be opened.
     Unreachable,
@@ -76,7 +78,8 @@ pub enum Fault {
 }
 
 impl Error {
-    /// An error of this kind; `what` is a clause without a full stop, such as `the connection was closed`.
+    /// An error of this kind; `what` is a clause without a full stop, such as `the connection was
+    /// closed`.
     pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
         let (context, hint, source) = (Vec::new(), None, None);
         Self(Box::new(Inner { kind, what: what.into(), code: None, context, hint, source }))
@@ -129,7 +132,8 @@ impl Error {
         self
     }
 
-    /// A failure of another kind, in other words, that keeps context and hint and has this one as its source.
+    /// A failure of another kind, in other words, that keeps context and hint and has this one as
+    /// its source.
     pub(crate) fn retold(self, kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
         let mut retold = self.clone().as_kind(kind);
         retold.0.what = what.into();
@@ -179,8 +183,9 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later *and* repeating it cannot do the work twice. An [`ErrorKind::OutcomeUnknown`]
-    /// is therefore not retriable: only who knows the request to be harmless may repeat it.
+    /// Whether the same call may succeed later *and* repeating it cannot do the work twice. An
+    /// [`ErrorKind::OutcomeUnknown`] is therefore not retriable: only who knows the request to be
+    /// harmless may repeat it.
     pub fn is_retriable(&self) -> bool {
         match self.0.kind {
             ErrorKind::Unreachable | ErrorKind::Disconnected | ErrorKind::TimedOut => true,

@@ -1,6 +1,6 @@
-//! Options as strings. In: a key and a text, spelt as Kafka's own clients spell them; out: a typed value, or why not. Beside the
-//! options that [`crate::config::Config`] knows, this file lists those of Java's clients that are accepted and have no effect
-//! here, and those that are refused.
+//! Options as strings. In: a key and a text, spelt as Kafka's own clients spell them; out: a typed
+//! value, or why not. Beside the options that [`crate::config::Config`] knows, this file lists
+//! those of Java's clients that are accepted and have no effect here, and those that are refused.
 
 use std::time::Duration;
 
@@ -60,7 +60,10 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("max.poll.interval.ms", "reading by offset ranges needs no membership"),
     ("max.poll.records", "memory is bounded in bytes"),
     ("metadata.max.idle.ms", "topics are kept while they are used"),
-    ("metadata.recovery.rebootstrap.trigger.ms", "the bootstrap servers are always among those that are tried"),
+    (
+        "metadata.recovery.rebootstrap.trigger.ms",
+        "the bootstrap servers are always among those that are tried",
+    ),
     ("metadata.recovery.strategy", "the bootstrap servers are always among those that are tried"),
     ("metrics.*", "Java's metrics do not exist here"),
     ("partitioner.adaptive.partitioning.enable", "the sticky choice does not weigh brokers"),
@@ -124,7 +127,10 @@ impl OptionValue for Duration {
 
     fn parse(text: &str) -> Option<Self> {
         // Java's longs end here, and instants stay far from overflow.
-        text.parse::<u64>().ok().filter(|ms| *ms <= i64::MAX as u64 / 1_000_000).map(Self::from_millis)
+        text.parse::<u64>()
+            .ok()
+            .filter(|ms| *ms <= i64::MAX as u64 / 1_000_000)
+            .map(Self::from_millis)
     }
 
     fn show(&self) -> String {

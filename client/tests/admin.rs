@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,14 +28,20 @@ async fn write(client: &klamm_client::Client, topic: &str, partition: i32, times
         let mut builder = BatchBuilder::new(BatchOptions::default());
         builder.try_push(&RecordParts::new(*timestamp, None, Some(b"v"))).unwrap();
         let records: Bytes = builder.seal().to_bytes();
-        let data = PartitionProduceData { index: partition, records: Some(records), ..Default::default() };
+        let data =
+            PartitionProduceData { index: partition, records: Some(records), ..Default::default() };
         let topic = TopicProduceData {
             name: topic.to_owned(),
             topic_id: known.id,
             partition_data: vec![data],
             ..Default::default()
         };
-        let request = ProduceRequest { acks: -1, timeout_ms: 5000, topic_data: vec![topic], ..Default::default() };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 5000,
+            topic_data: vec![topic],
+            ..Default::default()
+        };
         let response = handle.request(&request, deadline).await.unwrap();
         assert!(response.responses[0].partition_responses[0].error_code.is_ok(), "{response:?}");
     }
@@ -45,9 +52,10 @@ async fn offsets(
     wanted: &[(TopicPartition, OffsetSpec)],
 ) -> Vec<Option<i64>> {
     let found = client.list_offsets(wanted, Isolation::ReadUncommitted).await;
-    let offset = |(partition, result): (TopicPartition, klamm_client::Result<klamm_client::admin::ListedOffset>)| {
-        result.unwrap_or_else(|error| panic!("{partition}: {error}")).offset
-    };
+    let offset = |(partition, result): (
+        TopicPartition,
+        klamm_client::Result<klamm_client::admin::ListedOffset>,
+    )| { result.unwrap_or_else(|error| panic!("{partition}: {error}")).offset };
     found.into_iter().map(offset).collect()
 }
 
@@ -75,7 +83,10 @@ async fn offsets_are_found_by_end_and_by_time_in_the_order_asked() {
         (t(0), OffsetSpec::Timestamp(301)),
         (t(0), OffsetSpec::MaxTimestamp),
     ];
-    assert_eq!(offsets(&client, &wanted).await, [Some(1), Some(0), Some(3), Some(1), None, Some(1)]);
+    assert_eq!(
+        offsets(&client, &wanted).await,
+        [Some(1), Some(0), Some(3), Some(1), None, Some(1)]
+    );
     let found = client.list_offsets(&wanted[3..4], Isolation::ReadCommitted).await;
     assert_eq!(found[0].1.as_ref().unwrap().timestamp, Some(300));
 }
@@ -96,8 +107,28 @@ async fn offsets_follow_leaders_that_move() {
 async fn lookups_survive_lost_answers_and_passing_errors() {
     let (door, client) = two_partitions(1).await;
     for fault in [Fault::Cut, Fault::CutAfter(6), Fault::Fail(ErrorCode::NOT_LEADER_OR_FOLLOWER)] {
-        door.with(|cluster| cluster.intercept(Intercept::on(ApiKey::ListOffsets).times(1).with(fault)));
+        door.with(|cluster| {
+            cluster.intercept(Intercept::on(ApiKey::ListOffsets).times(1).with(fault))
+        });
         assert_eq!(offsets(&client, &[(t(0), OffsetSpec::Latest)]).await, [Some(3)]);
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_dropped_at_any_point_leaves_a_client_that_works() {
+    let (_door, client) = two_partitions(2).await;
+    let wanted = [(t(0), OffsetSpec::Latest), (t(1), OffsetSpec::Latest)];
+    for polls in 0..20 {
+        let mut lookup = Box::pin(client.list_offsets(&wanted, Isolation::ReadUncommitted));
+        for _ in 0..polls {
+            let waker = std::task::Waker::noop();
+            if lookup.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(lookup);
+        assert_eq!(offsets(&client, &wanted).await, [Some(3), Some(1)], "after {polls} polls");
     }
 }
 
@@ -110,7 +141,8 @@ async fn one_wrong_partition_does_not_spoil_the_others() {
         (TopicPartition::new("nowhere", 0), OffsetSpec::Latest),
     ];
     let found = client.list_offsets(&wanted, Isolation::ReadUncommitted).await;
-    let kinds: Vec<_> = found.iter().map(|(_, result)| result.as_ref().err().map(|e| e.kind())).collect();
+    let kinds: Vec<_> =
+        found.iter().map(|(_, result)| result.as_ref().err().map(|e| e.kind())).collect();
     assert_eq!(kinds, [Some(ErrorKind::Usage), None, Some(ErrorKind::Usage)]);
     assert!(found[0].1.as_ref().unwrap_err().to_string().contains("partition 7"));
 }
@@ -131,7 +163,10 @@ async fn topics_are_made_grown_and_deleted() {
     for door in [cluster(3).await, client_with::old_cluster().await] {
         let client = client(&door).await;
         let topics = [
-            NewTopic::new("a").with_partitions(2).with_replication(1).with_setting("max.message.bytes", "2000"),
+            NewTopic::new("a")
+                .with_partitions(2)
+                .with_replication(1)
+                .with_setting("max.message.bytes", "2000"),
             NewTopic::new("b").with_partitions(1).with_replication(1),
         ];
         let made = client.create_topics(&topics).await;
@@ -165,7 +200,8 @@ async fn positions_of_a_group_are_stored_and_read_back() {
     for door in [cluster(2).await, client_with::old_cluster().await] {
         door.with(|cluster| cluster.create_topic("t", 2, 1)).unwrap();
         let client = client(&door).await;
-        let position = CommittedOffset { offset: 42, leader_epoch: None, metadata: "batch 7".to_owned() };
+        let position =
+            CommittedOffset { offset: 42, leader_epoch: None, metadata: "batch 7".to_owned() };
         let busy = Intercept::on(ApiKey::OffsetCommit).times(1).fail(ErrorCode::NOT_COORDINATOR);
         door.with(|cluster| cluster.intercept(busy));
         let stored = client.commit_offsets("g", &[(t(0), position.clone())]).await;

@@ -1,4 +1,5 @@
-//! Addresses where no broker answers: each ends in one line that says so, long before a user would give up.
+//! Addresses where no broker answers: each ends in one line that says so, long before a user would
+//! give up.
 
 use std::time::Duration;
 

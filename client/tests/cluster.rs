@@ -1,4 +1,5 @@
-//! The client's core against an embedded cluster: metadata, leaders that move, brokers that vanish, answers that get lost.
+//! The client's core against an embedded cluster: metadata, leaders that move, brokers that vanish,
+//! answers that get lost.
 
 mod common;
 
@@ -48,7 +49,10 @@ async fn a_topic_that_does_not_exist_is_an_answer_and_is_not_created() {
     let door = cluster(1).await;
     let client = client(&door).await;
     let error = client.cluster().topic("nowhere", soon()).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Usage, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)));
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Usage, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
+    );
     assert!(error.to_string().contains("nowhere"), "{error}");
     assert_eq!(client.partitions("nowhere").await.unwrap_err().kind(), ErrorKind::Usage);
     assert_eq!(door.with(|cluster| cluster.topics().count()), 0);
@@ -103,8 +107,13 @@ async fn a_change_of_leaders_reaches_those_who_watch() {
     let other = 3 - before.leader.unwrap();
     assert!(door.with(|cluster| cluster.move_leader("t", 0, other)));
     client.cluster().mark_stale();
-    let moved = watch.wait_for(|view| view.leader("t", 0).is_some_and(|leader| leader.broker == other));
-    let moved = tokio::time::timeout(Duration::from_secs(20), moved).await.expect("in time").unwrap().clone();
+    let moved =
+        watch.wait_for(|view| view.leader("t", 0).is_some_and(|leader| leader.broker == other));
+    let moved = tokio::time::timeout(Duration::from_secs(20), moved)
+        .await
+        .expect("in time")
+        .unwrap()
+        .clone();
     assert!(moved.leader("t", 0).unwrap().epoch > before.leader_epoch.unwrap());
 }
 
@@ -114,7 +123,13 @@ async fn a_leader_learnt_by_the_way_is_in_the_view_at_once() {
     door.with(|cluster| cluster.create_topic("t", 1, 2)).unwrap();
     let client = client(&door).await;
     client.cluster().topic("t", soon()).await.unwrap();
-    let hint = LeaderHint { topic: Arc::from("t"), partition: 0, leader: 2, leader_epoch: 99, endpoint: None };
+    let hint = LeaderHint {
+        topic: Arc::from("t"),
+        partition: 0,
+        leader: 2,
+        leader_epoch: 99,
+        endpoint: None,
+    };
     assert!(client.cluster().learn_leader(hint.clone()));
     assert_eq!(client.view().leader("t", 0).unwrap().broker, 2);
     assert!(!client.cluster().learn_leader(LeaderHint { leader: 1, leader_epoch: 98, ..hint }));
@@ -129,7 +144,9 @@ async fn a_connection_that_is_cut_is_opened_again() {
     client.topic_names().await.unwrap();
     door.with(|cluster| cluster.intercept(Intercept::any().times(1).with(Fault::Cut)));
     client.topic_names().await.unwrap();
-    door.with(|cluster| cluster.intercept(Intercept::on(ApiKey::Metadata).times(1).with(Fault::CutAfter(9))));
+    door.with(|cluster| {
+        cluster.intercept(Intercept::on(ApiKey::Metadata).times(1).with(Fault::CutAfter(9)))
+    });
     client.topic_names().await.unwrap();
 }
 
@@ -137,8 +154,11 @@ async fn a_connection_that_is_cut_is_opened_again() {
 async fn a_swallowed_request_costs_one_timeout_and_no_more() {
     let door = cluster(1).await;
     let config = config(&door.bootstrap()).with_request_timeout(Duration::from_millis(200));
-    let client = Client::connect(config.with_delivery_timeout(Duration::from_secs(5))).await.unwrap();
-    door.with(|cluster| cluster.intercept(Intercept::on(ApiKey::Metadata).times(1).with(Fault::Swallow)));
+    let client =
+        Client::connect(config.with_delivery_timeout(Duration::from_secs(5))).await.unwrap();
+    door.with(|cluster| {
+        cluster.intercept(Intercept::on(ApiKey::Metadata).times(1).with(Fault::Swallow))
+    });
     client.topic_names().await.unwrap();
 }
 
@@ -163,6 +183,40 @@ async fn a_broker_that_is_gone_is_an_error_at_the_deadline_and_the_others_serve(
     client.cluster().refresh(soon()).await.unwrap();
     let handle = client.cluster().broker(2, soon()).await;
     assert!(handle.is_ok(), "{handle:?}");
+}
+
+#[tokio::test]
+async fn a_broker_that_sends_the_client_back_to_the_start_is_obeyed() {
+    let door = cluster(2).await;
+    let client = client(&door).await;
+    client.topic_names().await.unwrap();
+    let again = Intercept::on(ApiKey::Metadata).times(2).fail(ErrorCode::REBOOTSTRAP_REQUIRED);
+    let rule = door.with(|cluster| cluster.intercept(again));
+    client.cluster().refresh(soon()).await.unwrap();
+    let connections: Vec<u64> = door.with(|cluster| {
+        cluster.control().observed(rule).map(|request| request.connection).collect()
+    });
+    let [first, second, third] = connections[..] else { panic!("{connections:?}") };
+    assert!(first != second && second != third, "asked anew over {connections:?}");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_dead_broker_fail_together() {
+    let door = cluster(2).await;
+    let config = config(&door.bootstrap()).with_reconnect_backoff(Duration::from_secs(1));
+    let client = Client::connect(config).await.unwrap();
+    door.with(|cluster| cluster.kill(2));
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let waits: Vec<_> = (0..200)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.cluster().broker(2, deadline).await.map(drop) })
+        })
+        .collect();
+    for wait in waits {
+        let error = wait.await.unwrap().unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::TimedOut, "{error}");
+    }
 }
 
 #[tokio::test]
@@ -200,7 +254,8 @@ async fn the_last_clone_takes_everything_with_it() {
 async fn a_coordinator_being_elected_is_retriable() {
     let door = cluster(1).await;
     let client = client(&door).await;
-    let busy = Intercept::on(ApiKey::FindCoordinator).times(1).fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+    let busy =
+        Intercept::on(ApiKey::FindCoordinator).times(1).fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
     door.with(|cluster| cluster.intercept(busy));
     let find = || client.cluster().coordinator(CoordinatorKind::Group, "g", soon());
     assert!(find().await.unwrap_err().is_retriable());

@@ -40,16 +40,21 @@ impl FrameReader {
         self.buffer.extend_from_slice(bytes.as_ref());
     }
 
-    /// The buffer with room for more, to read a socket into. At least 16 KiB are free; for a large
-    /// frame that has begun, as much as has come already, so that reading one is linear and a
-    /// claimed length alone reserves nothing. Only append to it.
+    /// The buffer with room for more, to read a socket into. Between frames at least 16 KiB are
+    /// free; in one that has begun, the rest of it or as much as has come already, so that reading
+    /// a large one is linear and a claimed length alone reserves nothing. Only append to it.
     pub fn spare(&mut self) -> &mut BytesMut {
         let have = self.buffer.len();
         let missing = match self.announced() {
             Some(Ok(length)) => (length + PREFIX).saturating_sub(have),
             _ => 0,
         };
-        self.buffer.reserve(missing.min(have).max(SMALLEST_READ));
+        let step = if missing == 0 { SMALLEST_READ } else { missing.min(have.max(SMALLEST_READ)) };
+        // Room for the rest of a frame is enough, however little: more would move the frame to a
+        // larger buffer at its very end.
+        if self.buffer.capacity() - have < step {
+            self.buffer.reserve(step.max(SMALLEST_READ));
+        }
         &mut self.buffer
     }
 
@@ -126,6 +131,22 @@ mod tests {
         assert_eq!(reader.buffered(), 0);
         let (first, third) = (frames[0].as_ptr() as usize, frames[2].as_ptr() as usize);
         assert_eq!(third - first, 3 + 4 + 4, "nothing was copied between them");
+    }
+
+    #[test]
+    fn the_last_bytes_of_a_large_frame_do_not_move_it() {
+        let mut reader = FrameReader::new(DEFAULT_MAX_FRAME);
+        let bytes = stream(&[vec![7; 1 << 20]]);
+        let (mut moves, mut at) = (0, std::ptr::null());
+        for piece in bytes.chunks(1000) {
+            let buffer = reader.spare();
+            buffer.extend_from_slice(piece);
+            moves += usize::from(buffer.as_ptr() != at);
+            at = buffer.as_ptr();
+        }
+        assert!(moves < 12, "moved {moves} times");
+        assert!(reader.buffer.capacity() < 3 << 20);
+        assert_eq!(drain(&mut reader).len(), 1);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Stored positions of groups, read and written from outside: without membership, as an idle group allows. Requests go to the
-//! group's coordinator.
+//! Stored positions of groups, read and written from outside: without membership, as an idle group
+//! allows. Requests go to the group's coordinator.
 
 use std::collections::BTreeMap;
 
@@ -35,11 +35,11 @@ pub struct CommittedOffset {
 type Stored = (TopicPartition, i64, i32, Option<String>, ErrorCode);
 
 impl Client {
-    /// The stored positions of a group, of these partitions or (`None`) of all that have one. A partition without a position is
-    /// not in the answer.
+    /// The stored positions of a group, of these partitions or (`None`) of all that have one. A
+    /// partition without a position is not in the answer.
     ///
-    /// Errors: the broker's code for the group or the first partition that has one, or what outlasts `default.api.timeout.ms`.
-    /// Cancel safe.
+    /// Errors: the broker's code for the group or the first partition that has one, or what
+    /// outlasts `default.api.timeout.ms`. Cancel safe.
     pub async fn committed_offsets(
         &self,
         group: &str,
@@ -55,11 +55,12 @@ impl Client {
         }
     }
 
-    /// Stores positions of a group that has no members. The results stand in the order given. Writing the same position twice does
-    /// no harm, so what got no answer is written again.
+    /// Stores positions of a group that has no members. The results stand in the order given.
+    /// Writing the same position twice does no harm, so what got no answer is written again.
     ///
-    /// Errors, for each: the broker's code, such as `UNKNOWN_MEMBER_ID` while the group has members; [`crate::ErrorKind::TimedOut`]
-    /// after `default.api.timeout.ms`. Not cancel safe: positions may or may not be stored.
+    /// Errors, for each: the broker's code, such as `UNKNOWN_MEMBER_ID` while the group has
+    /// members; [`crate::ErrorKind::TimedOut`] after `default.api.timeout.ms`. Not cancel safe:
+    /// positions may or may not be stored.
     pub async fn commit_offsets(
         &self,
         group: &str,
@@ -78,8 +79,12 @@ impl Client {
                 Err(error) => outcomes.fail(&pending, &error.with("group", group)),
                 Ok(answers) => {
                     for (partition, code) in answers {
-                        let about = |index: &&usize| offsets.get(**index).is_some_and(|(known, _)| *known == partition);
-                        let here = |error: Error| error.at(&partition.topic, partition.partition).with("group", group);
+                        let about = |index: &&usize| {
+                            offsets.get(**index).is_some_and(|(known, _)| *known == partition)
+                        };
+                        let here = |error: Error| {
+                            error.at(&partition.topic, partition.partition).with("group", group)
+                        };
                         for index in pending.iter().filter(about) {
                             outcomes.settle(*index, Error::check(code).map_err(here));
                         }
@@ -147,7 +152,10 @@ impl Client {
         let answers = response.topics.into_iter().flat_map(|topic| {
             let name: std::sync::Arc<str> = topic.name.into();
             let about = move |index| TopicPartition::new(name.clone(), index);
-            topic.partitions.into_iter().map(move |one| (about(one.partition_index), one.error_code))
+            topic
+                .partitions
+                .into_iter()
+                .map(move |one| (about(one.partition_index), one.error_code))
         });
         Ok(answers.collect())
     }
@@ -191,7 +199,13 @@ fn stored(response: OffsetFetchResponse) -> Result<Vec<Stored>> {
     for topic in response.topics {
         for one in topic.partitions {
             let partition = TopicPartition::new(topic.name.as_str(), one.partition_index);
-            all.push((partition, one.committed_offset, one.committed_leader_epoch, one.metadata, one.error_code));
+            all.push((
+                partition,
+                one.committed_offset,
+                one.committed_leader_epoch,
+                one.metadata,
+                one.error_code,
+            ));
         }
     }
     for group in response.groups {
@@ -199,14 +213,21 @@ fn stored(response: OffsetFetchResponse) -> Result<Vec<Stored>> {
         for topic in group.topics {
             for one in topic.partitions {
                 let partition = TopicPartition::new(topic.name.as_str(), one.partition_index);
-                all.push((partition, one.committed_offset, one.committed_leader_epoch, one.metadata, one.error_code));
+                all.push((
+                    partition,
+                    one.committed_offset,
+                    one.committed_leader_epoch,
+                    one.metadata,
+                    one.error_code,
+                ));
             }
         }
     }
     Ok(all)
 }
 
-/// The last version that names topics; the next speaks of ids (KIP-516), which not every broker tells.
+/// The last version that names topics; the next speaks of ids (KIP-516), which not every broker
+/// tells.
 const BY_NAME: i16 = 9;
 
 /// From this version on positions of several groups can be asked for.

@@ -1,5 +1,6 @@
-//! Questions and orders beside reading and writing: topics, offsets, groups. In: names; out: one result for each, in the order they
-//! were given. Each call retries what may pass by itself, until `default.api.timeout.ms`.
+//! Questions and orders beside reading and writing: topics, offsets, groups. In: names; out: one
+//! result for each, in the order they were given. Each call retries what may pass by itself, until
+//! `default.api.timeout.ms`.
 
 mod groups;
 mod metadata;

@@ -1,5 +1,5 @@
-//! Offsets of partitions: the ends of a log, or by timestamp. In: partitions with what to look up; out: an offset or an error for
-//! each, asked of its leader, all leaders at once (KIP-79, KIP-734).
+//! Offsets of partitions: the ends of a log, or by timestamp. In: partitions with what to look up;
+//! out: an offset or an error for each, asked of its leader, all leaders at once (KIP-79, KIP-734).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -45,10 +45,12 @@ pub struct ListedOffset {
 }
 
 impl Client {
-    /// Looks up offsets. The results stand in the order of the partitions; the same partition may be asked about twice.
+    /// Looks up offsets. The results stand in the order of the partitions; the same partition may
+    /// be asked about twice.
     ///
-    /// Errors, for each: [`ErrorKind::Usage`] if topic or partition does not exist, [`ErrorKind::Unsupported`] if the broker is too
-    /// old for what is looked up, the broker's code, or [`ErrorKind::TimedOut`] after `default.api.timeout.ms`. Cancel safe.
+    /// Errors, for each: [`ErrorKind::Usage`] if topic or partition does not exist,
+    /// [`ErrorKind::Unsupported`] if the broker is too old for what is looked up, the broker's
+    /// code, or [`ErrorKind::TimedOut`] after `default.api.timeout.ms`. Cancel safe.
     pub async fn list_offsets(
         &self,
         wanted: &[(TopicPartition, OffsetSpec)],
@@ -81,15 +83,22 @@ struct Lookup<'a> {
     deadline: Instant,
 }
 
-/// A request goes to one broker and names a partition once; repetitions go in requests of their own.
+/// A request goes to one broker and names a partition once; repetitions go in requests of their
+/// own.
 type Batches = BTreeMap<(i32, usize), Vec<(usize, i32)>>;
 
 impl Lookup<'_> {
-    async fn attempt(&self, pending: &[usize], refreshed: bool, outcomes: &mut Outcomes<ListedOffset>) {
+    async fn attempt(
+        &self,
+        pending: &[usize],
+        refreshed: bool,
+        outcomes: &mut Outcomes<ListedOffset>,
+    ) {
         let mut tasks = JoinSet::new();
         for ((node, _), items) in self.batches(pending, refreshed, outcomes).await {
             let request = self.request(&items);
-            let newest = items.iter().any(|(index, _)| self.spec(*index) == Some(OffsetSpec::MaxTimestamp));
+            let newest =
+                items.iter().any(|(index, _)| self.spec(*index) == Some(OffsetSpec::MaxTimestamp));
             let (cluster, deadline) = (self.cluster.clone(), self.deadline);
             tasks.spawn(async move {
                 let answer = ask(&cluster, node, &request, newest, deadline).await;
@@ -100,7 +109,8 @@ impl Lookup<'_> {
             match joined {
                 Ok((items, Ok(answers))) => self.take(&items, answers, outcomes),
                 Ok((items, Err(error))) => {
-                    outcomes.fail(&items.iter().map(|(index, _)| *index).collect::<Vec<_>>(), &error);
+                    outcomes
+                        .fail(&items.iter().map(|(index, _)| *index).collect::<Vec<_>>(), &error);
                 }
                 Err(lost) => tracing::error!(%lost, "a lookup of offsets was lost"),
             }
@@ -111,7 +121,8 @@ impl Lookup<'_> {
         self.wanted.get(index).map(|(_, spec)| *spec)
     }
 
-    /// The pending items by the leader to ask. Those without one stay pending, or fail where a fresh view knows no such partition.
+    /// The pending items by the leader to ask. Those without one stay pending, or fail where a
+    /// fresh view knows no such partition.
     async fn batches(
         &self,
         pending: &[usize],
@@ -136,9 +147,15 @@ impl Lookup<'_> {
             };
             let here = |error: Error| error.at(name, wanted.partition);
             match known.map(|partition| (partition.leader, partition.leader_epoch)) {
-                None if refreshed => outcomes.settle(index, Err(no_topic(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, name).with("partition", wanted.partition))),
-                None => outcomes.settle(index, Err(here(Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)))),
-                Some((None, _)) => outcomes.settle(index, Err(here(Error::broker(ErrorCode::LEADER_NOT_AVAILABLE)))),
+                None if refreshed => outcomes.settle(
+                    index,
+                    Err(no_topic(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, name)
+                        .with("partition", wanted.partition)),
+                ),
+                None => outcomes
+                    .settle(index, Err(here(Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)))),
+                Some((None, _)) => outcomes
+                    .settle(index, Err(here(Error::broker(ErrorCode::LEADER_NOT_AVAILABLE)))),
                 Some((Some(leader), epoch)) => {
                     let turn = times.entry(wanted).and_modify(|turn| *turn += 1).or_insert(0_usize);
                     batches.entry((leader, *turn)).or_default().push((index, epoch.unwrap_or(-1)));
@@ -160,7 +177,8 @@ impl Lookup<'_> {
                 });
             }
         }
-        let topic = |(name, partitions): (&str, _)| ListOffsetsTopic { name: name.to_owned(), partitions };
+        let topic =
+            |(name, partitions): (&str, _)| ListOffsetsTopic { name: name.to_owned(), partitions };
         ListOffsetsRequest {
             replica_id: CONSUMER,
             isolation_level: self.isolation.to_wire(),
@@ -169,7 +187,12 @@ impl Lookup<'_> {
         }
     }
 
-    fn take(&self, items: &[(usize, i32)], answers: Answers, outcomes: &mut Outcomes<ListedOffset>) {
+    fn take(
+        &self,
+        items: &[(usize, i32)],
+        answers: Answers,
+        outcomes: &mut Outcomes<ListedOffset>,
+    ) {
         for (name, answer) in answers {
             let about = |index: usize| {
                 self.wanted.get(index).is_some_and(|(wanted, _)| {
@@ -196,9 +219,12 @@ async fn ask(
 ) -> Result<Answers> {
     let handle = cluster.broker(node, deadline).await?;
     if newest && handle.version_of::<ListOffsetsRequest>()? < MAX_TIMESTAMP {
-        return Err(Error::new(ErrorKind::Unsupported, "the broker cannot look up the largest timestamp")
-            .with("broker", handle.peer())
-            .with_hint("use a broker of Kafka 3.0 or newer"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the broker cannot look up the largest timestamp",
+        )
+        .with("broker", handle.peer())
+        .with_hint("use a broker of Kafka 3.0 or newer"));
     }
     let response = handle.request(request, deadline).await?;
     let answers = response.topics.into_iter().flat_map(|topic| {

@@ -1,5 +1,5 @@
-//! Results of many items that are tried together. In: what an attempt brought for each; out: which to try again, and in the end one
-//! result for each item.
+//! Results of many items that are tried together. In: what an attempt brought for each; out: which
+//! to try again, and in the end one result for each item.
 
 use crate::cluster::{Repeat, Retry};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,7 +51,8 @@ impl<T> Outcomes<T> {
         }
     }
 
-    /// Ends an attempt: pauses if items are to be tried again. An item that the answer left out has failed.
+    /// Ends an attempt: pauses if items are to be tried again. An item that the answer left out has
+    /// failed.
     ///
     /// Returns whether there is another attempt.
     pub(super) async fn another(&mut self, retry: &mut Retry<'_>) -> bool {

@@ -1,4 +1,5 @@
-//! Topics: made, grown, deleted. Orders go to the controller, and are not repeated when their outcome is unknown.
+//! Topics: made, grown, deleted. Orders go to the controller, and are not repeated when their
+//! outcome is unknown.
 
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -61,61 +62,93 @@ impl NewTopic {
 type Told = (Option<String>, ErrorCode, Option<String>);
 
 impl Client {
-    /// Makes topics. The results stand in the order of the topics; `TOPIC_ALREADY_EXISTS` is an error. Other brokers may learn of
-    /// a new topic a moment later.
+    /// Makes topics. The results stand in the order of the topics; `TOPIC_ALREADY_EXISTS` is an
+    /// error. Other brokers may learn of a new topic a moment later.
     ///
-    /// A topic whose request got no answer has [`crate::ErrorKind::OutcomeUnknown`]. Not cancel safe: topics may or may not be made.
+    /// A topic whose request got no answer has [`crate::ErrorKind::OutcomeUnknown`]. Not cancel
+    /// safe: topics may or may not be made.
     pub async fn create_topics(&self, topics: &[NewTopic]) -> Vec<Result<()>> {
-        self.order(topics, |topic| topic.name.as_str(), async |client: &Self, some: &[&NewTopic], deadline| {
-            let request = CreateTopicsRequest {
-                topics: some.iter().map(|topic| creatable(topic)).collect(),
-                timeout_ms: client.order_timeout(),
-                validate_only: false,
-            };
-            let response = client.cluster().controller(deadline).await?.request(&request, deadline).await?;
-            let told = response.topics.into_iter();
-            Ok(told.map(|topic| (Some(topic.name), topic.error_code, topic.error_message)).collect())
-        })
+        self.order(
+            topics,
+            |topic| topic.name.as_str(),
+            async |client: &Self, some: &[&NewTopic], deadline| {
+                let request = CreateTopicsRequest {
+                    topics: some.iter().map(|topic| creatable(topic)).collect(),
+                    timeout_ms: client.order_timeout(),
+                    validate_only: false,
+                };
+                let response = client
+                    .cluster()
+                    .controller(deadline)
+                    .await?
+                    .request(&request, deadline)
+                    .await?;
+                let told = response.topics.into_iter();
+                Ok(told
+                    .map(|topic| (Some(topic.name), topic.error_code, topic.error_message))
+                    .collect())
+            },
+        )
         .await
     }
 
-    /// Deletes topics with all their records. Results and cancel safety as [`Client::create_topics`].
+    /// Deletes topics with all their records. Results and cancel safety as
+    /// [`Client::create_topics`].
     pub async fn delete_topics(&self, topics: &[&str]) -> Vec<Result<()>> {
-        self.order(topics, |topic| topic, async |client: &Self, some: &[&&str], deadline| {
-            let handle = client.cluster().controller(deadline).await?;
-            let by_state = handle.version_of::<DeleteTopicsRequest>()? >= BY_STATE;
-            let names = some.iter().map(|name| (**name).to_owned());
-            let state = |name| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO };
-            let mut request = DeleteTopicsRequest { timeout_ms: client.order_timeout(), ..Default::default() };
-            if by_state {
-                request.topics = names.map(state).collect();
-            } else {
-                request.topic_names = names.collect();
-            }
-            let response = handle.request(&request, deadline).await?;
-            let told = response.responses.into_iter();
-            Ok(told.map(|topic| (topic.name, topic.error_code, topic.error_message)).collect())
-        })
+        self.order(
+            topics,
+            |topic| topic,
+            async |client: &Self, some: &[&&str], deadline| {
+                let handle = client.cluster().controller(deadline).await?;
+                let by_state = handle.version_of::<DeleteTopicsRequest>()? >= BY_STATE;
+                let names = some.iter().map(|name| (**name).to_owned());
+                let state = |name| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO };
+                let mut request = DeleteTopicsRequest {
+                    timeout_ms: client.order_timeout(),
+                    ..Default::default()
+                };
+                if by_state {
+                    request.topics = names.map(state).collect();
+                } else {
+                    request.topic_names = names.collect();
+                }
+                let response = handle.request(&request, deadline).await?;
+                let told = response.responses.into_iter();
+                Ok(told.map(|topic| (topic.name, topic.error_code, topic.error_message)).collect())
+            },
+        )
         .await
     }
 
-    /// Raises the number of partitions of topics to the totals given. Results and cancel safety as [`Client::create_topics`].
+    /// Raises the number of partitions of topics to the totals given. Results and cancel safety as
+    /// [`Client::create_topics`].
     pub async fn create_partitions(&self, totals: &[(&str, i32)]) -> Vec<Result<()>> {
-        self.order(totals, |(topic, _)| topic, async |client: &Self, some: &[&(&str, i32)], deadline| {
-            let topic = |(name, count): &&(&str, i32)| CreatePartitionsTopic {
-                name: (*name).to_owned(),
-                count: *count,
-                assignments: None,
-            };
-            let request = CreatePartitionsRequest {
-                topics: some.iter().map(topic).collect(),
-                timeout_ms: client.order_timeout(),
-                validate_only: false,
-            };
-            let response = client.cluster().controller(deadline).await?.request(&request, deadline).await?;
-            let told = response.results.into_iter();
-            Ok(told.map(|topic| (Some(topic.name), topic.error_code, topic.error_message)).collect())
-        })
+        self.order(
+            totals,
+            |(topic, _)| topic,
+            async |client: &Self, some: &[&(&str, i32)], deadline| {
+                let topic = |(name, count): &&(&str, i32)| CreatePartitionsTopic {
+                    name: (*name).to_owned(),
+                    count: *count,
+                    assignments: None,
+                };
+                let request = CreatePartitionsRequest {
+                    topics: some.iter().map(topic).collect(),
+                    timeout_ms: client.order_timeout(),
+                    validate_only: false,
+                };
+                let response = client
+                    .cluster()
+                    .controller(deadline)
+                    .await?
+                    .request(&request, deadline)
+                    .await?;
+                let told = response.results.into_iter();
+                Ok(told
+                    .map(|topic| (Some(topic.name), topic.error_code, topic.error_message))
+                    .collect())
+            },
+        )
         .await
     }
 
@@ -139,7 +172,8 @@ impl Client {
                 Err(error) => outcomes.fail(&pending, &error),
                 Ok(answers) => {
                     for (told, code, words) in answers {
-                        let named = |index: &&usize| items.get(**index).map(&name) == told.as_deref();
+                        let named =
+                            |index: &&usize| items.get(**index).map(&name) == told.as_deref();
                         if let Some(index) = pending.iter().find(named) {
                             let topic = told.as_deref().unwrap_or_default();
                             outcomes.settle(*index, refusal(code, words, topic));
@@ -178,9 +212,13 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
 fn refusal(code: ErrorCode, words: Option<String>, topic: &str) -> Result<()> {
     Error::check(code).map_err(|error| {
         let error = error.with("topic", topic);
-        // The controller goes on with an order whose time ran out.
-        let unknown = code == ErrorCode::REQUEST_TIMED_OUT;
-        let error = if unknown { error.as_kind(ErrorKind::OutcomeUnknown) } else { error };
+        let error = match code {
+            // The controller goes on with an order whose time ran out.
+            ErrorCode::REQUEST_TIMED_OUT => error.as_kind(ErrorKind::OutcomeUnknown),
+            // The controller knows best what exists; to ask again would find the same.
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => error.as_kind(ErrorKind::Usage),
+            _ => error,
+        };
         match words {
             Some(words) => error.with("broker says", words),
             None => error,

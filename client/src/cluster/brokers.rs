@@ -1,7 +1,8 @@
-//! Connections by broker. In: a view, a broker's id or "any"; out: a handle that is ready. One attempt at a time for each broker,
-//! spaced by a growing pause after failures.
+//! Connections by broker. In: a view, a broker's id or "any"; out: a handle that is ready. One
+//! attempt at a time for each broker, spaced by a growing pause after failures.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use klamm_protocol::session::backoff::Backoff;
@@ -23,61 +24,87 @@ use super::race::race;
 pub(super) struct Brokers {
     config: Arc<Config>,
     dial: Arc<dyn Dial>,
-    slots: StdMutex<HashMap<i32, Arc<Mutex<Slot>>>>,
+    slots: StdMutex<HashMap<i32, Arc<Slot>>>,
+    /// The known brokers are not to be trusted: start anew from the bootstrap servers.
+    rebootstrap: AtomicBool,
 }
 
-/// What is known of the way to one broker. Its lock is held while a connection is opened, so that callers share the attempt.
+/// The way to one broker. Its lock is held while a connection is opened, so that callers share
+/// the attempt.
 #[derive(Debug, Default)]
 struct Slot {
+    /// Attempts that have failed, readable without the lock.
+    failed: AtomicU64,
+    way: Mutex<Way>,
+}
+
+#[derive(Debug, Default)]
+struct Way {
     open: Option<(Address, Handle)>,
+    /// Failures in a row, and the last of them.
     failures: u32,
+    last: Option<Error>,
     not_before: Option<Instant>,
 }
 
 impl Brokers {
     pub(super) fn new(config: Arc<Config>, dial: Arc<dyn Dial>) -> Self {
-        Self { config, dial, slots: StdMutex::default() }
+        Self { config, dial, slots: StdMutex::default(), rebootstrap: AtomicBool::new(false) }
     }
 
     /// The connection that everybody shares. Cancel safe: the next caller makes the attempt.
     pub(super) async fn shared(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
         let address = address_of(view, node)?;
         let slot = self.slot(node);
-        let Ok(mut slot) = timeout_at(deadline, slot.lock()).await else {
+        let failed = slot.failed.load(Ordering::Relaxed);
+        let Ok(mut way) = timeout_at(deadline, slot.way.lock()).await else {
             return Err(too_late(&address));
         };
-        if let Some(handle) = slot.usable(&address) {
+        if let Some(handle) = way.usable(&address) {
             return Ok(handle);
         }
-        let handle = self.open_in_turn(&mut slot, node, &address, deadline).await?;
-        slot.open = Some((address, handle.clone()));
+        // An attempt that failed while this call waited for it has failed for this call, too.
+        let shared = slot.failed.load(Ordering::Relaxed) > failed;
+        if let Some(error) = way.last.as_ref().filter(|_| shared) {
+            return Err(error.clone());
+        }
+        let opened = self.open_in_turn(&mut way, node, &address, deadline).await;
+        if let Err(error) = &opened {
+            way.last = Some(error.clone());
+            slot.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        let handle = opened?;
+        way.open = Some((address, handle.clone()));
         Ok(handle)
     }
 
     /// A connection of the caller's own. Cancel safe.
-    pub(super) async fn dedicated(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
+    pub(super) async fn dedicated(
+        &self,
+        view: &View,
+        node: i32,
+        deadline: Instant,
+    ) -> Result<Handle> {
         let address = address_of(view, node)?;
         let slot = self.slot(node);
-        let Ok(mut slot) = timeout_at(deadline, slot.lock()).await else {
+        let Ok(mut way) = timeout_at(deadline, slot.way.lock()).await else {
             return Err(too_late(&address));
         };
-        self.open_in_turn(&mut slot, node, &address, deadline).await
+        self.open_in_turn(&mut way, node, &address, deadline).await
     }
 
     /// An open connection, or whichever broker or bootstrap server answers first. Cancel safe.
-    pub(super) async fn any(self: &Arc<Self>, view: &Arc<View>, deadline: Instant) -> Result<Handle> {
+    pub(super) async fn any(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        deadline: Instant,
+    ) -> Result<Handle> {
+        let nobody = Arc::default();
+        let view = if self.rebootstrap.swap(false, Ordering::Relaxed) { &nobody } else { view };
         if let Some(handle) = self.some_open(view) {
             return Ok(handle);
         }
-        let mut attempts: Vec<_> = view.brokers.keys().map(|node| Attempt::Broker(*node)).collect();
-        fastrand::shuffle(&mut attempts);
-        let known = |address: &Address| {
-            view.brokers.values().any(|one| one.host == address.host && one.port == address.port)
-        };
-        let mut bootstrap: Vec<_> =
-            self.config.bootstrap().iter().filter(|address| !known(address)).cloned().collect();
-        fastrand::shuffle(&mut bootstrap);
-        attempts.extend(bootstrap.into_iter().map(Attempt::Bootstrap));
+        let attempts = self.attempts(view);
         race(attempts, deadline, |attempt, tasks: &mut JoinSet<Result<Handle>>| {
             let (brokers, view) = (Arc::clone(self), Arc::clone(view));
             tasks.spawn(async move {
@@ -93,17 +120,39 @@ impl Brokers {
         .await
     }
 
-    fn slot(&self, node: i32) -> Arc<Mutex<Slot>> {
+    /// Has the next [`Brokers::any`] turn to the bootstrap servers alone (KIP-1102).
+    pub(super) fn rebootstrap(&self) {
+        self.rebootstrap.store(true, Ordering::Relaxed);
+    }
+
+    /// All ways into the cluster: its brokers, then the bootstrap servers that are none of them.
+    fn attempts(&self, view: &View) -> Vec<Attempt> {
+        let mut brokers: Vec<_> = view.brokers.keys().map(|node| Attempt::Broker(*node)).collect();
+        fastrand::shuffle(&mut brokers);
+        let known = |address: &Address| {
+            view.brokers.values().any(|one| one.host == address.host && one.port == address.port)
+        };
+        let strangers = self.config.bootstrap().iter().filter(|address| !known(address));
+        let mut bootstrap: Vec<_> = strangers.cloned().map(Attempt::Bootstrap).collect();
+        fastrand::shuffle(&mut bootstrap);
+        brokers.append(&mut bootstrap);
+        brokers
+    }
+
+    fn slot(&self, node: i32) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(node).or_default())
     }
 
-    /// Any open connection to a broker that is still in the view; a slot that is being opened is passed over.
+    /// Any open connection to a broker that is still in the view; a slot that is being opened is
+    /// passed over.
     fn some_open(&self, view: &View) -> Option<Handle> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let open: Vec<Handle> = slots
             .iter()
-            .filter_map(|(node, slot)| slot.try_lock().ok()?.usable(&address_of(view, *node).ok()?))
+            .filter_map(|(node, slot)| {
+                slot.way.try_lock().ok()?.usable(&address_of(view, *node).ok()?)
+            })
             .collect();
         fastrand::choice(open)
     }
@@ -111,20 +160,20 @@ impl Brokers {
     /// Waits for the pause after earlier failures, opens, and keeps the score.
     async fn open_in_turn(
         &self,
-        slot: &mut Slot,
+        way: &mut Way,
         node: i32,
         address: &Address,
         deadline: Instant,
     ) -> Result<Handle> {
-        if let Some(turn) = slot.not_before {
+        if let Some(turn) = way.not_before {
             sleep_until(turn.min(deadline)).await;
         }
         let peer = format!("{address} (id {node})");
         let opened = self.open(address, peer, ADVERTISED_HINT, deadline).await;
-        slot.failures = if opened.is_ok() { 0 } else { slot.failures.saturating_add(1) };
+        way.failures = if opened.is_ok() { 0 } else { way.failures.saturating_add(1) };
         let backoff =
             Backoff::new(*self.config.reconnect_backoff(), *self.config.reconnect_backoff_max());
-        slot.not_before = Some(Instant::now() + backoff.pause(slot.failures, fastrand::f64()));
+        way.not_before = Some(Instant::now() + backoff.pause(way.failures, fastrand::f64()));
         opened
     }
 
@@ -147,7 +196,9 @@ impl Brokers {
         let stream = match timeout_at(limit, self.dial.dial(&address.host, address.port)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(cannot(error.to_string()).with_source(error)),
-            Err(late) => return Err(cannot("connecting took too long".to_owned()).with_source(late)),
+            Err(late) => {
+                return Err(cannot("connecting took too long".to_owned()).with_source(late));
+            }
         };
         let mut options = ConnectionOptions::default();
         options.max_frame = *config.max_frame();
@@ -162,7 +213,7 @@ impl Brokers {
     }
 }
 
-impl Slot {
+impl Way {
     /// The open connection, if it is one and the broker has not moved since.
     fn usable(&self, address: &Address) -> Option<Handle> {
         let open = self.open.as_ref().filter(|(to, handle)| to == address && handle.is_open());

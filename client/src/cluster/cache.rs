@@ -1,5 +1,6 @@
-//! The view that a client shares, and the one task that refreshes it. In: topics that somebody uses, proofs of staleness; out: the
-//! newest view, and news of it. The pure machine decides when; this file asks brokers and wakes those who wait.
+//! The view that a client shares, and the one task that refreshes it. In: topics that somebody
+//! uses, proofs of staleness; out: the newest view, and news of it. The pure machine decides when;
+//! this file asks brokers and wakes those who wait.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +38,8 @@ struct Shared {
     wake: Notify,
 }
 
-/// Refreshes that have begun and ended, so that a waiter can tell news asked for after its call from older ones.
+/// Refreshes that have begun and ended, so that a waiter can tell news asked for after its call
+/// from older ones.
 #[derive(Clone, Debug, Default)]
 struct Rounds {
     begun: u64,
@@ -46,7 +48,8 @@ struct Rounds {
 }
 
 impl Cache {
-    /// Makes the first refresh, then leaves the others to a task. Fails as [`super::Cluster::connect`] says.
+    /// Makes the first refresh, then leaves the others to a task. Fails as
+    /// [`super::Cluster::connect`] says.
     pub(super) async fn start(config: Arc<Config>, brokers: Arc<Brokers>) -> Result<Self> {
         let deadline = Instant::now() + *config.connect_timeout() + GRACE;
         let shared = Arc::new(Shared::new(config, brokers));
@@ -93,7 +96,12 @@ impl Cache {
         }
     }
 
-    pub(super) async fn topic(&self, name: &str, create: bool, deadline: Instant) -> Result<Arc<Topic>> {
+    pub(super) async fn topic(
+        &self,
+        name: &str,
+        create: bool,
+        deadline: Instant,
+    ) -> Result<Arc<Topic>> {
         if let Some(known) = usable(&self.view(), name) {
             return Ok(known);
         }
@@ -111,9 +119,13 @@ impl Cache {
                     if let Some(known) = usable(&view, name) {
                         return Ok(known);
                     }
-                    let code = view.topics.get(name).map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
+                    let code = view
+                        .topics
+                        .get(name)
+                        .map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
                     let late = Instant::now() >= patience;
-                    if !code.is_retriable() || late && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                    if !code.is_retriable() || late && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                    {
                         self.shared.machine().forget(name);
                         return Err(no_topic(code, name));
                     }
@@ -132,7 +144,8 @@ impl Cache {
         News { rounds, begun }
     }
 
-    /// Has the next refresh include the topic, also where an earlier answer said that it does not exist.
+    /// Has the next refresh include the topic, also where an earlier answer said that it does not
+    /// exist.
     fn want(&self, name: &str, create: bool) {
         let mut machine = self.shared.machine();
         machine.want(name, create);
@@ -218,15 +231,17 @@ impl Shared {
 
     async fn ask(&self, request: &MetadataRequest, deadline: Instant) -> Result<()> {
         let view = Arc::clone(&self.view.borrow());
-        let answer = async {
-            self.brokers.any(&view, deadline).await?.request(request, deadline).await
-        };
+        let answer =
+            async { self.brokers.any(&view, deadline).await?.request(request, deadline).await };
         let answer = answer.await;
         let now = Instant::now().into_std();
         let mut machine = self.machine();
         match answer {
             Ok(response) => {
                 machine.handle_response(now, &response);
+                if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
+                    self.brokers.rebootstrap();
+                }
                 Error::check(response.error_code)
             }
             Err(error) => {

@@ -1,5 +1,6 @@
-//! Brokers by id. In: requests for a leader, a coordinator, the controller or any broker; out: typed responses, and a view of the
-//! cluster that everybody shares. Connections open lazily and come back by themselves; metadata is refreshed by one task.
+//! Brokers by id. In: requests for a leader, a coordinator, the controller or any broker; out:
+//! typed responses, and a view of the cluster that everybody shares. Connections open lazily and
+//! come back by themselves; metadata is refreshed by one task.
 //!
 //! What a consumer or producer builds on:
 //!
@@ -36,8 +37,8 @@ use cache::Cache;
 pub(crate) use cache::no_topic;
 pub use retry::{Repeat, Retry};
 
-/// A handle on one Kafka cluster; clones share everything. When the last clone is dropped, the refresh task ends, and so does
-/// each connection nobody holds a [`Handle`] of.
+/// A handle on one Kafka cluster; clones share everything. When the last clone is dropped, the
+/// refresh task ends, and so does each connection nobody holds a [`Handle`] of.
 #[derive(Clone)]
 pub struct Cluster(Arc<Owner>);
 
@@ -53,8 +54,9 @@ pub enum CoordinatorKind {
 impl Cluster {
     /// Connects to any of the bootstrap servers and learns who is in the cluster.
     ///
-    /// All servers are tried side by side. Errors within `socket.connection.setup.timeout.ms` plus three seconds
-    /// (eight seconds by default), at once when every server has refused. Cancel safe: dropped early, nothing is left behind.
+    /// All servers are tried side by side. Errors within `socket.connection.setup.timeout.ms` plus
+    /// three seconds (eight seconds by default), at once when every server has refused. Cancel
+    /// safe: dropped early, nothing is left behind.
     pub async fn connect(config: Arc<Config>, dial: Arc<dyn Dial>) -> Result<Self> {
         let brokers = Arc::new(Brokers::new(Arc::clone(&config), dial));
         let cache = Cache::start(Arc::clone(&config), Arc::clone(&brokers)).await?;
@@ -66,7 +68,8 @@ impl Cluster {
         &self.0.config
     }
 
-    /// The newest view of brokers, topics, partitions and leaders. Never blocks. Topics appear once somebody asked for them.
+    /// The newest view of brokers, topics, partitions and leaders. Never blocks. Topics appear once
+    /// somebody asked for them.
     pub fn view(&self) -> Arc<View> {
         self.0.cache.view()
     }
@@ -76,58 +79,69 @@ impl Cluster {
         self.0.cache.watch()
     }
 
-    /// The topic by name, waiting until the metadata knows it. From then on each refresh includes it.
+    /// The topic by name, waiting until the metadata knows it. From then on each refresh includes
+    /// it.
     ///
-    /// Errors: the broker's code when the topic does not exist (asked for two seconds, since a topic just created is not known
-    /// everywhere at once), is not allowed, or has no valid name; [`TimedOut`](crate::ErrorKind::TimedOut) at `deadline`. Cancel safe.
+    /// Errors: the broker's code when the topic does not exist (asked for two seconds, since a
+    /// topic just created is not known everywhere at once), is not allowed, or has no valid name;
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) at `deadline`. Cancel safe.
     pub async fn topic(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>> {
         self.0.cache.topic(name, false, deadline).await
     }
 
-    /// As [`Cluster::topic`], and lets a broker that is set up so create a topic that does not exist. Cancel safe.
+    /// As [`Cluster::topic`], and lets a broker that is set up so create a topic that does not
+    /// exist. Cancel safe.
     pub async fn topic_to_write(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>> {
         self.0.cache.topic(name, true, deadline).await
     }
 
-    /// Waits for a view that was asked for after this call, and returns it. Calls at the same time share one request.
-    /// Errors: [`TimedOut`](crate::ErrorKind::TimedOut) with the last failure as source. Cancel safe.
+    /// Waits for a view that was asked for after this call, and returns it. Calls at the same time
+    /// share one request. Errors: [`TimedOut`](crate::ErrorKind::TimedOut) with the last failure as
+    /// source. Cancel safe.
     pub async fn refresh(&self, deadline: Instant) -> Result<Arc<View>> {
         self.0.cache.refresh(deadline).await
     }
 
-    /// Says that a broker's answer proved the view wrong: it is refreshed as soon as the backoff allows. Never blocks.
+    /// Says that a broker's answer proved the view wrong: it is refreshed as soon as the backoff
+    /// allows. Never blocks.
     pub fn mark_stale(&self) {
         self.0.cache.mark_stale();
     }
 
-    /// Takes in who leads a partition, as produce and fetch responses tell beside an error (KIP-951). An older leader epoch than
-    /// the known one is ignored. Returns whether the view changed. Never blocks.
+    /// Takes in who leads a partition, as produce and fetch responses tell beside an error
+    /// (KIP-951). An older leader epoch than the known one is ignored. Returns whether the view
+    /// changed. Never blocks.
     pub fn learn_leader(&self, hint: LeaderHint) -> bool {
         self.0.cache.learn_leader(hint)
     }
 
-    /// The shared connection to this broker, opened if there is none. Requests of all users are pipelined on it, so nothing that
-    /// makes the broker wait belongs here. After a failure, attempts are spaced by `reconnect.backoff.ms`.
+    /// The shared connection to this broker, opened if there is none. Requests of all users are
+    /// pipelined on it, so nothing that makes the broker wait belongs here. After a failure,
+    /// attempts are spaced by `reconnect.backoff.ms`.
     ///
-    /// Errors are retriable while the broker may come back; [`Unreachable`](crate::ErrorKind::Unreachable) also for an id the view does not know.
-    /// Cancel safe; an attempt under way goes on for those who wait for it too.
+    /// Errors are retriable while the broker may come back;
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) also for an id the view does not know. Cancel
+    /// safe; callers at the same time share one attempt, and another takes over when one goes.
     pub async fn broker(&self, node: i32, deadline: Instant) -> Result<Handle> {
         self.0.brokers.shared(&self.view(), node, deadline).await
     }
 
-    /// A connection of the caller's own to this broker: for long polls, and for large requests that would hold up others. It is
-    /// closed when the last clone of the handle is dropped. Errors as [`Cluster::broker`]. Cancel safe.
+    /// A connection of the caller's own to this broker: for long polls, and for large requests that
+    /// would hold up others. It is closed when the last clone of the handle is dropped. Errors as
+    /// [`Cluster::broker`]. Cancel safe.
     pub async fn dedicated(&self, node: i32, deadline: Instant) -> Result<Handle> {
         self.0.brokers.dedicated(&self.view(), node, deadline).await
     }
 
-    /// A connection to some broker: an open one if there is, else whichever answers first, the bootstrap servers included
-    /// (KIP-899). Errors: [`Unreachable`](crate::ErrorKind::Unreachable) when all have failed. Cancel safe.
+    /// A connection to some broker: an open one if there is, else whichever answers first, the
+    /// bootstrap servers included (KIP-899). Errors: [`Unreachable`](crate::ErrorKind::Unreachable)
+    /// when all have failed. Cancel safe.
     pub async fn any(&self, deadline: Instant) -> Result<Handle> {
         self.0.brokers.any(&self.view(), deadline).await
     }
 
-    /// A connection to the controller, or to any broker where the view names none (KRaft brokers forward). Cancel safe.
+    /// A connection to the controller, or to any broker where the view names none (KRaft brokers
+    /// forward). Cancel safe.
     pub async fn controller(&self, deadline: Instant) -> Result<Handle> {
         match self.view().controller {
             Some(node) => self.broker(node, deadline).await,
@@ -135,8 +149,9 @@ impl Cluster {
         }
     }
 
-    /// A connection to the coordinator of this group or transactional id. It is looked up each time; callers keep the handle.
-    /// Errors: retriable broker codes while the coordinator is being elected. Cancel safe.
+    /// A connection to the coordinator of this group or transactional id. It is looked up each
+    /// time; callers keep the handle. Errors: retriable broker codes while the coordinator is being
+    /// elected. Cancel safe.
     pub async fn coordinator(
         &self,
         kind: CoordinatorKind,

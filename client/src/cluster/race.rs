@@ -1,5 +1,5 @@
-//! The first of several attempts to succeed. In: attempts in their order of preference; out: the first success, or one error that
-//! tells all failures.
+//! The first of several attempts to succeed. In: attempts in their order of preference; out: the
+//! first success, or one error that tells all failures.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Starts the attempts one after another, the next as soon as one has failed or has let a quarter of a second pass. All others
-/// are ended when one succeeds, at `deadline`, and when the future is dropped.
+/// Starts the attempts one after another, the next as soon as one has failed or has let a quarter
+/// of a second pass. All others are ended when one succeeds, at `deadline`, and when the future is
+/// dropped.
 pub(super) async fn race<A, T: 'static>(
     attempts: Vec<A>,
     deadline: Instant,
@@ -44,8 +45,8 @@ pub(super) async fn race<A, T: 'static>(
     }
 }
 
-/// A single failure speaks for itself. Of several, the kind is that of the most telling: a port that is not Kafka's is worth more
-/// to know than one that is closed.
+/// A single failure speaks for itself. Of several, the kind is that of the most telling: a port
+/// that is not Kafka's is worth more to know than one that is closed.
 fn all_failed(mut failures: Vec<Error>) -> Error {
     if failures.len() <= 1 {
         let nobody = || Error::new(ErrorKind::Unreachable, "there is no broker to turn to");
@@ -63,13 +64,17 @@ fn out_of_time(failures: Vec<Error>) -> Error {
 
 fn summary(kind: ErrorKind, what: &'static str, failures: &[Error]) -> Error {
     let error = failures.iter().take(TOLD).fold(Error::new(kind, what), |error, failure| {
-        let detail = failure.context("detail").map(|detail| format!(": {detail}")).unwrap_or_default();
+        let detail =
+            failure.context("detail").map(|detail| format!(": {detail}")).unwrap_or_default();
         let broker = failure.context("broker").unwrap_or("?");
         error.with("tried", format!("{broker} {}{detail}", failure.what()))
     });
-    let error = if failures.len() > TOLD { error.with("and others", failures.len() - TOLD) } else { error };
+    let error =
+        if failures.len() > TOLD { error.with("and others", failures.len() - TOLD) } else { error };
     match failures.last() {
-        Some(last) => error.with_hint(last.hint().unwrap_or_default().to_owned()).with_source(last.clone()),
+        Some(last) => {
+            error.with_hint(last.hint().unwrap_or_default().to_owned()).with_source(last.clone())
+        }
         None => error,
     }
 }

@@ -1,4 +1,5 @@
-//! The one policy of trying again. In: an error; out: a pause and another turn, or the error that the caller gets.
+//! The one policy of trying again. In: an error; out: a pause and another turn, or the error that
+//! the caller gets.
 
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::session::backoff::Backoff;
@@ -64,10 +65,11 @@ impl<'a> Retry<'a> {
         self.failures
     }
 
-    /// Pauses before the next turn, after having the metadata refreshed where the error says that it is stale or a broker is gone.
+    /// Pauses before the next turn, after having the metadata refreshed where the error says that
+    /// it is stale or a broker is gone.
     ///
-    /// Errors: `error` itself if another turn cannot help or might do harm; [`ErrorKind::TimedOut`] with it as source if the
-    /// deadline comes before the next turn. Cancel safe.
+    /// Errors: `error` itself if another turn cannot help or might do harm; [`ErrorKind::TimedOut`]
+    /// with it as source if the deadline comes before the next turn. Cancel safe.
     pub async fn after(&mut self, error: Error) -> Result<()> {
         if !self.repeat.allows(&error) {
             return Err(error);
@@ -79,7 +81,9 @@ impl<'a> Retry<'a> {
         }
         tracing::debug!(%error, failures = self.failures, "trying again");
         // Without a code it was the way to the broker that failed, and it may be the wrong broker.
-        if error.is_stale_metadata() || error.code().is_none_or(|code| code == ErrorCode::NOT_CONTROLLER) {
+        if error.is_stale_metadata()
+            || error.code().is_none_or(|code| code == ErrorCode::NOT_CONTROLLER)
+        {
             self.cluster.mark_stale();
         }
         sleep_until(turn).await;

@@ -1,5 +1,5 @@
-//! Opening a byte stream. In: a host and a port; out: a stream, or why there is none. The one thing that a client is given from
-//! outside, so that tests, proxies and encryption need no other seam.
+//! Opening a byte stream. In: a host and a port; out: a stream, or why there is none. The one thing
+//! that a client is given from outside, so that tests, proxies and encryption need no other seam.
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +14,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Opens byte streams. Shared by all connections of a client.
 pub trait Dial: fmt::Debug + Send + Sync + 'static {
-    /// Opens a stream to `host` and `port`. The caller drops the future when it takes too long, so it must be cancel safe.
+    /// Opens a stream to `host` and `port`. The caller drops the future when it takes too long, so
+    /// it must be cancel safe.
     fn dial<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a>;
 }
 
@@ -29,8 +30,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
 /// A stream whose type does not matter.
 pub type BoxStream = Box<dyn Stream>;
 
-/// Opens plain TCP connections, without Nagle's delay. All addresses of a name are tried in turn (KIP-302), each for its share
-/// of the time, so that one that swallows packets does not hide the others.
+/// Opens plain TCP connections, without Nagle's delay. All addresses of a name are tried in turn
+/// (KIP-302), each for its share of the time, so that one that swallows packets does not hide the
+/// others.
 #[derive(Clone, Debug)]
 pub struct TcpDial {
     timeout: Duration,
@@ -44,7 +46,8 @@ impl TcpDial {
         Self { timeout, receive_buffer: None, send_buffer: None }
     }
 
-    /// Asks the kernel for buffers of this many bytes; `None` leaves a size to the system, which grows it as needed.
+    /// Asks the kernel for buffers of this many bytes; `None` leaves a size to the system, which
+    /// grows it as needed.
     #[must_use]
     pub fn with_buffers(mut self, receive: Option<u32>, send: Option<u32>) -> Self {
         (self.receive_buffer, self.send_buffer) = (receive, send);
@@ -54,7 +57,8 @@ impl TcpDial {
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let deadline = Instant::now() + self.timeout;
         let resolved = timeout_at(deadline, lookup_host((host, port))).await;
-        let addresses: Vec<SocketAddr> = resolved.map_err(|_| late("resolving the name"))??.collect();
+        let addresses: Vec<SocketAddr> =
+            resolved.map_err(|_| late("resolving the name"))??.collect();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (index, address) in addresses.iter().enumerate() {
             let untried = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);

@@ -1,11 +1,13 @@
-//! The only loop that owns a byte stream. In: requests from any number of [`Handle`]s; out: their answers, or how each was lost.
+//! The only loop that owns a byte stream. In: requests from any number of [`Handle`]s; out: their
+//! answers, or how each was lost.
 //!
 //! ```text
 //!  Handle --Command--> [ Connection machine ] --bytes, vectored--> stream
 //!  Handle <--Answer--- [   frames, ids      ] <--bytes------------ stream
 //! ```
 //!
-//! A caller that goes away leaves a whole request on the wire or none: the loop writes on, and the answer finds nobody.
+//! A caller that goes away leaves a whole request on the wire or none: the loop writes on, and the
+//! answer finds nobody.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -26,8 +28,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::dial::Stream;
 
-/// Starts the loop on a stream that is open and silent, as a task of the current runtime. The connection ends when the sender and
-/// all its clones are gone and the last request is answered, or when the stream ends.
+/// Starts the loop on a stream that is open and silent, as a task of the current runtime. The
+/// connection ends when the sender and all its clones are gone and the last request is answered, or
+/// when the stream ends.
 pub(crate) fn start(stream: impl Stream, options: ConnectionOptions) -> mpsc::Sender<Command> {
     let (sender, commands) = mpsc::channel(QUEUE);
     let now = Instant::now();
@@ -107,8 +110,9 @@ impl<S: Stream> Driver<S> {
         self.refuse_rest();
     }
 
-    /// The first of: a new request if there is room, progress in writing, bytes, the alarm. In this order nothing starves: room
-    /// and output are bounded, and what is due is looked at after each step.
+    /// The first of: a new request if there is room, progress in writing, bytes, the alarm. In this
+    /// order nothing starves: room and output are bounded, and what is due is looked at after each
+    /// step.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if self.connection.capacity() > 0 && !self.asked_to_close {
             if let Poll::Ready(command) = self.commands.poll_recv(cx) {
@@ -148,7 +152,8 @@ impl<S: Stream> Driver<S> {
         }
     }
 
-    /// The alarm is moved only forward to an earlier instant: one that rings too early costs less than a reset per request.
+    /// The alarm is moved only forward to an earlier instant: one that rings too early costs less
+    /// than a reset per request.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(due) = self.connection.poll_timeout().map(Instant::from_std) else {
             return Poll::Pending;
@@ -214,7 +219,8 @@ impl<S: Stream> Driver<S> {
                 ConnectionEvent::Closed(closure) => {
                     tracing::debug!(reason = %closure.reason, "connection closed");
                     let (sent, unsent) = (closure.sent.into_iter(), closure.unsent.into_iter());
-                    for (id, sent) in sent.map(|id| (id, true)).chain(unsent.map(|id| (id, false))) {
+                    for (id, sent) in sent.map(|id| (id, true)).chain(unsent.map(|id| (id, false)))
+                    {
                         let loss = self.loss(closure.reason, sent);
                         self.answer(id, Err(loss));
                     }

@@ -1,5 +1,5 @@
-//! A broker, as those see it who ask it something. In: typed requests with a deadline; out: typed responses, or an error that says
-//! whether the request may have been carried out.
+//! A broker, as those see it who ask it something. In: typed requests with a deadline; out: typed
+//! responses, or an error that says whether the request may have been carried out.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Stream;
 use crate::net::driver::{self, Command, Loss};
 
-/// A connection that is ready for requests. Clones share it; requests are pipelined in the order of the calls. When the last
-/// clone is dropped, the connection closes after the answers it still awaits.
+/// A connection that is ready for requests. Clones share it; requests are pipelined in the order of
+/// the calls. When the last clone is dropped, the connection closes after the answers it still
+/// awaits.
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
@@ -44,10 +45,12 @@ pub(crate) struct Identity {
 }
 
 impl Handle {
-    /// Negotiates versions over a stream that has just been opened, and keeps its loop running as a task.
+    /// Negotiates versions over a stream that has just been opened, and keeps its loop running as a
+    /// task.
     ///
-    /// Errors: [`ErrorKind::NotKafka`] where something else answers, [`ErrorKind::Disconnected`] where the peer hangs up,
-    /// [`ErrorKind::TimedOut`] at `deadline`. Cancel safe: dropped early, the stream is closed.
+    /// Errors: [`ErrorKind::NotKafka`] where something else answers, [`ErrorKind::Disconnected`]
+    /// where the peer hangs up, [`ErrorKind::TimedOut`] at `deadline`. Cancel safe: dropped early,
+    /// the stream is closed.
     pub(crate) async fn establish(
         stream: impl Stream,
         options: ConnectionOptions,
@@ -55,34 +58,44 @@ impl Handle {
         deadline: Instant,
     ) -> Result<Self> {
         let commands = driver::start(stream, options);
-        let mut shared =
-            Shared { commands, next_id: AtomicI32::new(0), versions: Versions::default(), identity };
+        let mut shared = Shared {
+            commands,
+            next_id: AtomicI32::new(0),
+            versions: Versions::default(),
+            identity,
+        };
         shared.versions = shared.negotiate(deadline).await?;
-        // The loop takes commands in order, so it is ready before any request; if it has ended, the first request says why.
+        // The loop takes commands in order, so it is ready before any request; if it has ended, the
+        // first request says why.
         drop(shared.commands.send(Command::Ready).await);
         Ok(Self(Arc::new(shared)))
     }
 
-    /// Sends a request and awaits its response, until `deadline` or for `request.timeout.ms`, whichever is shorter. A request
-    /// that gets no answer in its time costs the connection, since a late answer could be taken for another's.
+    /// Sends a request and awaits its response, until `deadline` or for `request.timeout.ms`,
+    /// whichever is shorter. A request that gets no answer in its time costs the connection, since
+    /// a late answer could be taken for another's.
     ///
-    /// Errors: [`ErrorKind::Unsupported`] if the broker lacks the API or cannot be told what is asked; [`ErrorKind::Disconnected`]
-    /// and [`ErrorKind::TimedOut`] if the request was certainly not carried out; [`ErrorKind::OutcomeUnknown`] if it may have
-    /// been; [`ErrorKind::Protocol`] if the answer cannot be read. Error codes inside the response are the caller's.
+    /// Errors: [`ErrorKind::Unsupported`] if the broker lacks the API or cannot be told what is
+    /// asked; [`ErrorKind::Disconnected`] and [`ErrorKind::TimedOut`] if the request was certainly
+    /// not carried out; [`ErrorKind::OutcomeUnknown`] if it may have been; [`ErrorKind::Protocol`]
+    /// if the answer cannot be read. Error codes inside the response are the caller's.
     ///
-    /// Cancel safe: a dropped call leaves a whole request on the wire or none, and its answer is thrown away.
+    /// Cancel safe: a dropped call leaves a whole request on the wire or none, and its answer is
+    /// thrown away.
     pub async fn request<R: Request>(&self, request: &R, deadline: Instant) -> Result<R::Response> {
         self.request_in(request, self.version_of::<R>()?, deadline).await
     }
 
-    /// As [`Handle::request`], in a version that the caller chose by [`Handle::version_of`] or [`Handle::version_up_to`].
+    /// As [`Handle::request`], in a version that the caller chose by [`Handle::version_of`] or
+    /// [`Handle::version_up_to`].
     pub async fn request_in<R: Request>(
         &self,
         request: &R,
         version: i16,
         deadline: Instant,
     ) -> Result<R::Response> {
-        let span = tracing::debug_span!("request", api = R::KEY.name(), broker = %self.0.identity.peer);
+        let span =
+            tracing::debug_span!("request", api = R::KEY.name(), broker = %self.0.identity.peer);
         async {
             let frame = self.0.exchange(request, version, deadline, true).await?;
             decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))
@@ -91,8 +104,8 @@ impl Handle {
         .await
     }
 
-    /// Sends a request that the broker does not answer (`Produce` with `acks=0`); returns when the stream has taken it.
-    /// Errors and cancel safety as [`Handle::request`].
+    /// Sends a request that the broker does not answer (`Produce` with `acks=0`); returns when the
+    /// stream has taken it. Errors and cancel safety as [`Handle::request`].
     pub async fn send<R: Request>(&self, request: &R, deadline: Instant) -> Result<()> {
         let version = self.version_of::<R>()?;
         self.0.exchange(request, version, deadline, false).await.map(drop)
@@ -186,12 +199,13 @@ impl Shared {
     ) -> Result<Bytes> {
         let correlation_id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let client_id = Some(self.identity.client_id.as_str());
-        let bytes = encode_request(request, version, correlation_id, client_id).map_err(|error| {
-            Error::new(ErrorKind::Unsupported, error.to_string())
-                .with("broker", &self.identity.peer)
-                .with("api", R::KEY)
-                .with_source(error)
-        })?;
+        let bytes =
+            encode_request(request, version, correlation_id, client_id).map_err(|error| {
+                Error::new(ErrorKind::Unsupported, error.to_string())
+                    .with("broker", &self.identity.peer)
+                    .with("api", R::KEY)
+                    .with_source(error)
+            })?;
         let limit = Instant::now() + self.identity.request_timeout;
         let deadline = deadline.min(limit);
         let room = timeout_at(deadline, self.commands.reserve()).await;
@@ -203,12 +217,15 @@ impl Shared {
         };
         let (reply, answer) = oneshot::channel();
         let deadline = deadline.into_std();
-        permit.send(Command::Request(Outgoing { correlation_id, bytes, deadline, answered }, reply));
+        permit
+            .send(Command::Request(Outgoing { correlation_id, bytes, deadline, answered }, reply));
         match answer.await {
             Ok(Ok(frame)) => Ok(frame),
             Ok(Err(loss)) => Err(self.lost(R::KEY, loss)),
             // The loop was dropped with its runtime, at a point nobody knows.
-            Err(_) => Err(self.lost(R::KEY, Loss { sent: true, ..unsent(Some(CloseReason::Asked)) })),
+            Err(_) => {
+                Err(self.lost(R::KEY, Loss { sent: true, ..unsent(Some(CloseReason::Asked)) }))
+            }
         }
     }
 
@@ -232,10 +249,11 @@ impl Shared {
     }
 }
 
-/// How a loss is to be understood while the peer has not yet shown to be a broker: nothing was asked that could have had an
-/// effect, and a peer that breaks the protocol does not speak it.
+/// How a loss is to be understood while the peer has not yet shown to be a broker: nothing was
+/// asked that could have had an effect, and a peer that breaks the protocol does not speak it.
 fn first_words(error: Error) -> Error {
-    let reason = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<CloseReason>());
+    let reason =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<CloseReason>());
     let (kind, hint) = match reason {
         Some(CloseReason::TimedOut { .. }) => (ErrorKind::TimedOut, NOT_KAFKA),
         Some(CloseReason::Tls) => (ErrorKind::NotKafka, TLS),

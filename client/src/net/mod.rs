@@ -1,5 +1,5 @@
-//! Byte streams to brokers. [`dial`] opens them and knows nothing of Kafka; `driver` is the only loop that owns one;
-//! [`handle`] is how the rest of the client asks a broker something.
+//! Byte streams to brokers. [`dial`] opens them and knows nothing of Kafka; `driver` is the only
+//! loop that owns one; [`handle`] is how the rest of the client asks a broker something.
 
 pub mod dial;
 pub(crate) mod driver;

@@ -1,4 +1,5 @@
-//! The loop over a stream in memory, with a peer that the test plays, and the clock paused: what waits in vain is known at once.
+//! The loop over a stream in memory, with a peer that the test plays, and the clock paused: what
+//! waits in vain is known at once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +11,9 @@ use klamm_protocol::api::Request;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::header::{RequestHeader, decode_request_header, encode_response};
 use klamm_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use klamm_protocol::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
+use klamm_protocol::messages::fetch::{
+    FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
 use klamm_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use klamm_protocol::messages::{REQUESTS, produce::ProduceRequest};
 use klamm_protocol::session::connection::ConnectionOptions;
@@ -33,17 +36,23 @@ impl Peer {
     }
 
     async fn answer<R: Request>(&mut self, to: &RequestHeader, response: &R::Response) {
-        let bytes = encode_response::<R>(response, to.api_version, to.correlation_id).expect("encodes");
+        let bytes =
+            encode_response::<R>(response, to.api_version, to.correlation_id).expect("encodes");
         self.0.write_all(&bytes.into_bytes()).await.expect("the client reads");
     }
 
     async fn shake_hands(&mut self) {
         let hello = self.hear().await.expect("a hello");
-        let api = |(key, range): &(klamm_protocol::api::ApiKey, klamm_protocol::api::VersionRange)| {
-            ApiVersion { api_key: key.code(), min_version: range.min, max_version: range.max }
-        };
+        let api =
+            |(key, range): &(klamm_protocol::api::ApiKey, klamm_protocol::api::VersionRange)| {
+                ApiVersion { api_key: key.code(), min_version: range.min, max_version: range.max }
+            };
         let api_keys = REQUESTS.iter().map(api).collect();
-        self.answer::<ApiVersionsRequest>(&hello, &ApiVersionsResponse { api_keys, ..Default::default() }).await;
+        self.answer::<ApiVersionsRequest>(
+            &hello,
+            &ApiVersionsResponse { api_keys, ..Default::default() },
+        )
+        .await;
     }
 }
 
@@ -214,11 +223,8 @@ async fn peers_that_are_no_brokers_are_told_in_one_line() {
         let peer = async {
             far.read_u32().await.expect("a hello");
             far.write_all(words).await.expect("heard");
-            if words.is_empty() {
-                drop(far);
-            } else {
-                std::future::pending::<()>().await;
-            }
+            let _open = (!words.is_empty()).then_some(far);
+            std::future::pending::<()>().await;
         };
         let error = tokio::select! {
             ended = establish(near) => ended.expect_err("no broker"),
@@ -258,7 +264,10 @@ async fn an_old_broker_is_asked_again_in_a_version_it_knows() {
     let mut peer = Peer(far);
     let answers = async {
         let mut hello = peer.hear().await.expect("a hello");
-        let refusal = ApiVersionsResponse { error_code: ErrorCode::UNSUPPORTED_VERSION, ..Default::default() };
+        let refusal = ApiVersionsResponse {
+            error_code: ErrorCode::UNSUPPORTED_VERSION,
+            ..Default::default()
+        };
         hello.api_version = 0;
         peer.answer::<ApiVersionsRequest>(&hello, &refusal).await;
         let hello = peer.hear().await.expect("another hello");
@@ -287,7 +296,11 @@ impl tokio::io::AsyncRead for Trickle {
 }
 
 impl tokio::io::AsyncWrite for Trickle {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(1)])
     }
 
@@ -305,7 +318,8 @@ async fn a_stream_of_single_bytes_does_as_well() {
     let (near, far) = duplex(64);
     let mut peer = Peer(far);
     let deadline = soon();
-    let hello = Handle::establish(Trickle(near), ConnectionOptions::default(), identity(), deadline);
+    let hello =
+        Handle::establish(Trickle(near), ConnectionOptions::default(), identity(), deadline);
     let (handle, ()) = tokio::join!(hello, peer.shake_hands());
     let handle = handle.expect("a broker");
     let answer = async {

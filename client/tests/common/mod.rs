@@ -1,5 +1,5 @@
 //! An embedded cluster and a client of it, for the tests beside.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
 use std::time::Duration;
 

@@ -1,9 +1,11 @@
-//! How long to wait before trying again. In: how often it failed, and a random number from the caller; out: a pause that doubles
-//! from failure to failure up to a limit (KIP-580), spread so that many clients do not come back at the same instant.
+//! How long to wait before trying again. In: how often it failed, and a random number from the
+//! caller; out: a pause that doubles from failure to failure up to a limit (KIP-580), spread so
+//! that many clients do not come back at the same instant.
 
 use std::time::Duration;
 
-/// Exponential pauses with jitter. A value without state: the caller counts failures and draws the random number.
+/// Exponential pauses with jitter. A value without state: the caller counts failures and draws the
+/// random number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -16,8 +18,9 @@ impl Backoff {
         Self { first: first.min(longest), longest }
     }
 
-    /// The pause after `failures` failures in a row, zero after none. `random` lies in `0.0..1.0` and moves the pause by up to a
-    /// fifth either way, never above the longest; anything else counts as the nearest bound.
+    /// The pause after `failures` failures in a row, zero after none. `random` lies in `0.0..1.0`
+    /// and moves the pause by up to a fifth either way, never above the longest; anything else
+    /// counts as the nearest bound.
     pub fn pause(&self, failures: u32, random: f64) -> Duration {
         if failures == 0 {
             return Duration::ZERO;

@@ -1,8 +1,10 @@
-//! One connection: bytes in, frames out to whoever asked. In: whole requests with a correlation id that the caller chose, received
-//! bytes, how much was written; out: bytes to write, answers by correlation id, and at the end which requests were possibly sent.
+//! One connection: bytes in, frames out to whoever asked. In: whole requests with a correlation id
+//! that the caller chose, received bytes, how much was written; out: bytes to write, answers by
+//! correlation id, and at the end which requests were possibly sent.
 //!
-//! A broker answers in the order of the requests, so an answer belongs to the oldest request in flight or to nobody. A request
-//! that runs out of time ends the connection: its late answer must never be taken for another's.
+//! A broker answers in the order of the requests, so an answer belongs to the oldest request in
+//! flight or to nobody. A request that runs out of time ends the connection: its late answer must
+//! never be taken for another's.
 //!
 //! | state | on | next | out |
 //! |---|---|---|---|
@@ -26,7 +28,8 @@ use crate::frame::FrameReader;
 use crate::header::correlation_id;
 use crate::wire::Segments;
 
-/// The state of one connection. Make it when the stream is open; drive it as the module [`super`] says.
+/// The state of one connection. Make it when the stream is open; drive it as the module [`super`]
+/// says.
 #[derive(Debug)]
 #[must_use]
 pub struct Connection {
@@ -62,7 +65,8 @@ pub struct ConnectionOptions {
 /// A request ready to be written.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// The id that `bytes` carry in their header; unique among the requests of this connection that are not answered yet.
+    /// The id that `bytes` carry in their header; unique among the requests of this connection that
+    /// are not answered yet.
     pub correlation_id: i32,
     /// The whole frame, its length included.
     pub bytes: Segments,
@@ -102,7 +106,8 @@ pub enum ConnectionEvent {
 pub struct Closure {
     /// Why.
     pub reason: CloseReason,
-    /// Requests without an answer whose last byte was taken by the stream: they may have been carried out.
+    /// Requests without an answer whose last byte was taken by the stream: they may have been
+    /// carried out.
     pub sent: Vec<i32>,
     /// Requests that did not leave whole: they were certainly not carried out.
     pub unsent: Vec<i32>,
@@ -182,7 +187,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The request itself, after [`Connection::close`] or [`ConnectionEvent::Closed`], or when its id is in use.
+    /// The request itself, after [`Connection::close`] or [`ConnectionEvent::Closed`], or when its
+    /// id is in use.
     pub fn handle_request(&mut self, now: Instant, request: Outgoing) -> Result<(), NotTaken> {
         let id = request.correlation_id;
         let used = self.in_flight.iter().any(|other| other.correlation_id == id)
@@ -195,7 +201,8 @@ impl Connection {
         Ok(())
     }
 
-    /// How many more requests may usefully be queued; a driver that takes no more keeps its memory bounded.
+    /// How many more requests may usefully be queued; a driver that takes no more keeps its memory
+    /// bounded.
     pub fn capacity(&self) -> usize {
         self.in_flight_limit().saturating_sub(self.queued.len())
     }
@@ -217,8 +224,9 @@ impl Connection {
         }
     }
 
-    /// The buffer to append received bytes to, with room for what is expected; call [`Connection::handle_received`] after. Large
-    /// frames are received into one allocation of their size, once the peer has shown to send them.
+    /// The buffer to append received bytes to, with room for what is expected; call
+    /// [`Connection::handle_received`] after. Large frames are received into one allocation of
+    /// their size, once the peer has shown to send them.
     pub fn receive_buffer(&mut self) -> &mut BytesMut {
         self.reader.spare()
     }
@@ -234,7 +242,8 @@ impl Connection {
         }
     }
 
-    /// [`Connection::receive_buffer`] and [`Connection::handle_received`] in one, at the cost of a copy.
+    /// [`Connection::receive_buffer`] and [`Connection::handle_received`] in one, at the cost of a
+    /// copy.
     pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
         if self.state != State::Closed {
             self.reader.push(bytes);
@@ -250,7 +259,8 @@ impl Connection {
         self.in_flight.retain(|request| {
             let silent = !request.answered && request.end <= written;
             if silent {
-                events.push_back(ConnectionEvent::Written { correlation_id: request.correlation_id });
+                events
+                    .push_back(ConnectionEvent::Written { correlation_id: request.correlation_id });
             }
             !silent
         });
@@ -273,7 +283,8 @@ impl Connection {
         self.queued.retain(|request| {
             let late = request.deadline <= now;
             if late {
-                events.push_back(ConnectionEvent::Expired { correlation_id: request.correlation_id });
+                events
+                    .push_back(ConnectionEvent::Expired { correlation_id: request.correlation_id });
             }
             !late
         });
@@ -285,13 +296,15 @@ impl Connection {
         self.finish_draining();
     }
 
-    /// The next bytes to write, all of one request. Report by [`Connection::handle_written`] how many were accepted.
+    /// The next bytes to write, all of one request. Report by [`Connection::handle_written`] how
+    /// many were accepted.
     pub fn poll_transmit(&mut self) -> Option<Segments> {
         if self.state == State::Closed || self.in_flight.len() >= self.in_flight_limit() {
             return None;
         }
         let Outgoing { correlation_id, bytes, deadline, answered } = self.queued.pop_front()?;
-        self.handed = self.handed.saturating_add(u64::try_from(bytes.remaining()).unwrap_or(u64::MAX));
+        self.handed =
+            self.handed.saturating_add(u64::try_from(bytes.remaining()).unwrap_or(u64::MAX));
         self.in_flight.push_back(InFlight { correlation_id, deadline, answered, end: self.handed });
         Some(bytes)
     }
@@ -331,7 +344,8 @@ impl Connection {
             Err(error) => return self.end(CloseReason::Decode(error)),
         };
         let awaited = self.in_flight.iter().position(|request| request.answered);
-        let oldest = awaited.and_then(|index| self.in_flight.get(index).map(|request| (index, request)));
+        let oldest =
+            awaited.and_then(|index| self.in_flight.get(index).map(|request| (index, request)));
         match oldest {
             // No broker can have read a request that is not written to its end.
             Some((index, request))

@@ -1,5 +1,6 @@
-//! The first words on a connection. In: the frame that answers; out: which `ApiVersions` request to send, and at last the versions
-//! that both sides speak (KIP-35, KIP-511). No other request may be sent before.
+//! The first words on a connection. In: the frame that answers; out: which `ApiVersions` request to
+//! send, and at last the versions that both sides speak (KIP-35, KIP-511). No other request may be
+//! sent before.
 //!
 //! | state | on | next | out |
 //! |---|---|---|---|
@@ -99,7 +100,9 @@ impl Handshake {
         let answered = if refused_version(&frame) { 0 } else { version };
         self.event = match decode_response::<ApiVersionsRequest>(frame, answered) {
             Err(error) => Some(failed(HandshakeError::Decode(error))),
-            Ok(response) if response.error_code == ErrorCode::UNSUPPORTED_VERSION && !self.fell_back => {
+            Ok(response)
+                if response.error_code == ErrorCode::UNSUPPORTED_VERSION && !self.fell_back =>
+            {
                 self.fell_back = true;
                 self.state = State::Starting { version: common_version(&response) };
                 None
@@ -146,7 +149,8 @@ impl Versions {
 impl From<ApiVersionsResponse> for Versions {
     fn from(response: ApiVersionsResponse) -> Self {
         let usable = response.api_keys.into_iter().filter(|api| api.min_version <= api.max_version);
-        let ranges = usable.map(|api| (api.api_key, VersionRange::new(api.min_version, api.max_version)));
+        let ranges =
+            usable.map(|api| (api.api_key, VersionRange::new(api.min_version, api.max_version)));
         let levels = response.finalized_features.into_iter();
         Self {
             ranges: ranges.collect(),
@@ -182,12 +186,14 @@ fn failed(error: HandshakeError) -> HandshakeEvent {
     HandshakeEvent::Failed(error)
 }
 
-/// Whether the error code, the first field after the correlation id in all versions, refuses the version.
+/// Whether the error code, the first field after the correlation id in all versions, refuses the
+/// version.
 fn refused_version(frame: &Bytes) -> bool {
     frame.get(4..6) == Some(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes()[..])
 }
 
-/// Brokers since 2.4 say which versions of `ApiVersions` they know (KIP-511); older ones say nothing, and know 0.
+/// Brokers since 2.4 say which versions of `ApiVersions` they know (KIP-511); older ones say
+/// nothing, and know 0.
 fn common_version(response: &ApiVersionsResponse) -> i16 {
     let key = ApiVersionsRequest::KEY.code();
     let offered = response.api_keys.iter().find(|api| api.api_key == key);

@@ -1,7 +1,9 @@
-//! What a client knows of a cluster, and when to ask again. In: topics somebody uses, answers, failures, proofs that something is
-//! stale, leaders learnt by the way (KIP-951); out: the next request, a view, and what changed in it.
+//! What a client knows of a cluster, and when to ask again. In: topics somebody uses, answers,
+//! failures, proofs that something is stale, leaders learnt by the way (KIP-951); out: the next
+//! request, a view, and what changed in it.
 //!
-//! At most one request is out. A wish while one is out counts for the next, since the answer may be older than the wish.
+//! At most one request is out. A wish while one is out counts for the next, since the answer may be
+//! older than the wish.
 //!
 //! | state | on | next | out |
 //! |---|---|---|---|
@@ -65,7 +67,8 @@ pub enum MetadataEvent {
     },
     /// No usable answer came.
     Failed,
-    /// A topic was deleted and made anew under its name; offsets of the old one mean nothing in the new one.
+    /// A topic was deleted and made anew under its name; offsets of the old one mean nothing in the
+    /// new one.
     TopicReplaced {
         /// Its name.
         topic: Arc<str>,
@@ -122,8 +125,8 @@ impl Metadata {
         &self.view
     }
 
-    /// Includes a topic in every refresh from now on, the first one at once. With `create` a broker that is set up so may create
-    /// it if it does not exist.
+    /// Includes a topic in every refresh from now on, the first one at once. With `create` a broker
+    /// that is set up so may create it if it does not exist.
     pub fn want(&mut self, topic: &str, create: bool) {
         match self.wanted.get_mut(topic) {
             Some(known) if *known || !create => {}
@@ -151,7 +154,8 @@ impl Metadata {
         self.stale = true;
     }
 
-    /// Takes in a leader learnt by the way, unless it is older than the one known. Returns whether the view changed.
+    /// Takes in a leader learnt by the way, unless it is older than the one known. Returns whether
+    /// the view changed.
     pub fn handle_leader(&mut self, hint: LeaderHint) -> bool {
         let Some(topic) = self.view.topics.get(&hint.topic) else { return false };
         let Some(known) = topic.partition(hint.partition) else { return false };
@@ -172,7 +176,8 @@ impl Metadata {
         true
     }
 
-    /// The answer to the request that is out; without one it is ignored, as is one that knows no broker.
+    /// The answer to the request that is out; without one it is ignored, as is one that knows no
+    /// broker.
     pub fn handle_response(&mut self, now: Instant, response: &MetadataResponse) {
         if self.state != State::Awaiting {
             return;
@@ -244,17 +249,25 @@ impl Metadata {
         self.not_before = now.checked_add(pause).unwrap_or(now);
     }
 
-    /// Topics to be created that no answer has yet shown to exist; other topics must not travel with them, or they would be
-    /// created too.
+    /// Topics to be created that no answer has yet shown to exist; other topics must not travel
+    /// with them, or they would be created too.
     fn missing_to_create(&self) -> impl Iterator<Item = &Arc<str>> {
-        let exists = |name: &Arc<str>| self.view.topics.get(name).is_some_and(|topic| topic.error.is_ok());
-        self.wanted.iter().filter(|(_, create)| **create).map(|(name, _)| name).filter(move |name| !exists(name))
+        let exists =
+            |name: &Arc<str>| self.view.topics.get(name).is_some_and(|topic| topic.error.is_ok());
+        self.wanted
+            .iter()
+            .filter(|(_, create)| **create)
+            .map(|(name, _)| name)
+            .filter(move |name| !exists(name))
     }
 }
 
 /// Asks for these topics by name, for the brokers alone if there are none.
 fn request(names: &[Arc<str>], create: bool) -> MetadataRequest {
-    let topic = |name: &Arc<str>| MetadataRequestTopic { topic_id: Uuid::ZERO, name: Some(name.to_string()) };
+    let topic = |name: &Arc<str>| MetadataRequestTopic {
+        topic_id: Uuid::ZERO,
+        name: Some(name.to_string()),
+    };
     MetadataRequest {
         topics: Some(names.iter().map(topic).collect()),
         allow_auto_topic_creation: create,

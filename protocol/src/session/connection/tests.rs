@@ -1,4 +1,5 @@
-//! The connection machine against a peer made of bytes: order, limits, ends, and random sequences of everything at once.
+//! The connection machine against a peer made of bytes: order, limits, ends, and random sequences
+//! of everything at once.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +72,9 @@ fn answers_reach_requests_in_order_however_bytes_are_cut() {
     let bodies: Vec<_> = events(&mut connection)
         .into_iter()
         .map(|event| match event {
-            ConnectionEvent::Response { correlation_id, frame } => (correlation_id, frame.slice(4..)),
+            ConnectionEvent::Response { correlation_id, frame } => {
+                (correlation_id, frame.slice(4..))
+            }
             other => panic!("{other:?}"),
         })
         .collect();

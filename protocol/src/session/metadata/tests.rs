@@ -214,7 +214,8 @@ fn a_forgotten_topic_is_neither_known_nor_asked_for() {
 
 #[test]
 fn impossible_numbers_of_a_peer_are_left_out() {
-    let mut response = topic(ID, vec![partition(-5, 1, 0), partition(3, -1, -1), partition(0, 1, 0)]);
+    let mut response =
+        topic(ID, vec![partition(-5, 1, 0), partition(3, -1, -1), partition(0, 1, 0)]);
     response.brokers.push(MetadataResponseBroker { node_id: 9, port: 70_000, ..broker(9) });
     response.brokers.push(broker(-1));
     let view = View::of(&response);

@@ -1,5 +1,6 @@
-//! The cluster as clients see it. In: a metadata response, and what was known before; out: brokers, topics and leaders, in which
-//! no leader epoch ever goes back (KIP-320) unless the topic is another one of the same name (KIP-516).
+//! The cluster as clients see it. In: a metadata response, and what was known before; out: brokers,
+//! topics and leaders, in which no leader epoch ever goes back (KIP-320) unless the topic is
+//! another one of the same name (KIP-516).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -158,7 +159,8 @@ impl Topic {
         };
         // Partitions of one topic are only ever added: a broker that lists fewer is behind.
         let same = self.id == news.topic_id && !self.id.is_zero();
-        let kept = self.partitions.iter().filter(|old| same && fresh.partition(old.index).is_none());
+        let kept =
+            self.partitions.iter().filter(|old| same && fresh.partition(old.index).is_none());
         let partitions = by_index(fresh.partitions.iter().cloned().map(merge).chain(kept.cloned()));
         Self { partitions, ..fresh }
     }
@@ -194,7 +196,8 @@ impl Partition {
 /// Sorted, each number once, none below zero.
 fn by_index(partitions: impl Iterator<Item = Partition>) -> Vec<Partition> {
     let valid = partitions.filter(|partition| partition.index >= 0);
-    let unique: BTreeMap<i32, Partition> = valid.map(|partition| (partition.index, partition)).collect();
+    let unique: BTreeMap<i32, Partition> =
+        valid.map(|partition| (partition.index, partition)).collect();
     unique.into_values().collect()
 }
 
