@@ -196,7 +196,7 @@ impl Reader {
     pub fn nullable_string(&mut self) -> Result<Option<String>, DecodeError> {
         let start = self.at;
         let length = i32::from(self.i16()?);
-        self.text(start, signed_length(length))
+        self.text(start, signed_length(start, length)?)
     }
 
     /// A string with a variable-length length (KIP-482).
@@ -216,7 +216,7 @@ impl Reader {
     pub fn compact_nullable_string(&mut self) -> Result<Option<String>, DecodeError> {
         let start = self.at;
         let length = self.compact_length()?;
-        self.text(start, Ok(length))
+        self.text(start, length)
     }
 
     /// Bytes with a four-byte length; they share the frame's memory.
@@ -237,7 +237,7 @@ impl Reader {
     pub fn nullable_bytes(&mut self) -> Result<Option<Bytes>, DecodeError> {
         let start = self.at;
         let length = self.i32()?;
-        self.blob(start, signed_length(length))
+        self.blob(signed_length(start, length)?)
     }
 
     /// Bytes with a variable-length length (KIP-482); they share the frame's memory.
@@ -255,9 +255,8 @@ impl Reader {
     ///
     /// As [`Reader::bytes`], null apart.
     pub fn compact_nullable_bytes(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        let start = self.at;
         let length = self.compact_length()?;
-        self.blob(start, Ok(length))
+        self.blob(length)
     }
 
     /// The next `length` bytes, without a length prefix; they share the frame's memory.
@@ -272,6 +271,24 @@ impl Reader {
         Ok(self.bytes.slice(start..self.at))
     }
 
+    /// The next `count` values of `N` bytes each, without a count before them.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeErrorKind::UnexpectedEnd`].
+    pub(super) fn run<const N: usize, T>(
+        &mut self,
+        count: usize,
+        read: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, DecodeError> {
+        let length = count.saturating_mul(N);
+        self.need(length)?;
+        let (values, _) = self.rest().get(..length).unwrap_or_default().as_chunks();
+        let values = values.iter().map(|value| read(*value)).collect();
+        self.at += length;
+        Ok(values)
+    }
+
     /// How many elements follow, from a four-byte count; `None` is null. `smallest` is the fewest
     /// bytes that one element takes; zero counts as one.
     ///
@@ -283,7 +300,7 @@ impl Reader {
     pub fn array_len(&mut self, smallest: usize) -> Result<Option<usize>, DecodeError> {
         let start = self.at;
         let count = self.i32()?;
-        self.count(start, signed_length(count), smallest)
+        self.count(start, signed_length(start, count)?, smallest)
     }
 
     /// How many elements follow, from a variable-length count; `None` is null (KIP-482). As
@@ -295,7 +312,7 @@ impl Reader {
     pub fn compact_array_len(&mut self, smallest: usize) -> Result<Option<usize>, DecodeError> {
         let start = self.at;
         let count = self.compact_length()?;
-        self.count(start, Ok(count), smallest)
+        self.count(start, count, smallest)
     }
 
     /// Reads a tagged-field section. `known` gets each tag and reads its value; it returns false,
@@ -310,6 +327,11 @@ impl Reader {
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
+        // Nearly always there is none, and this is read once a struct.
+        if self.rest().first() == Some(&0) {
+            self.at += 1;
+            return Ok(());
+        }
         let count = self.tagged_count()?;
         let mut lowest = 0u64;
         for _ in 0..count {
@@ -331,6 +353,7 @@ impl Reader {
     /// # Errors
     ///
     /// As [`Reader::tagged_fields`].
+    #[inline]
     pub fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
         self.tagged_fields(|_, _| Ok(false))
     }
@@ -369,41 +392,33 @@ impl Reader {
         Err(DecodeError::new(start, what))
     }
 
+    /// Refuses a count that the cap or the bytes left do not allow.
+    #[inline]
     fn count(
         &self,
         start: usize,
-        count: Length,
+        count: Option<usize>,
         smallest: usize,
     ) -> Result<Option<usize>, DecodeError> {
-        let fail = |what| Err(DecodeError::new(start, what));
+        let Some(count) = count else { return Ok(None) };
         let (smallest, left) = (smallest.max(1), self.remaining());
-        match count {
-            Err(what) => fail(what),
-            Ok(None) => Ok(None),
-            Ok(Some(count)) if count > MAX_ELEMENTS => {
-                fail(DecodeErrorKind::TooManyElements { count, limit: MAX_ELEMENTS })
-            }
-            Ok(Some(count)) if count > left / smallest => {
-                fail(DecodeErrorKind::CountBeyondInput { count, smallest, left })
-            }
-            Ok(Some(count)) => Ok(Some(count)),
+        if count <= MAX_ELEMENTS && count.saturating_mul(smallest) <= left {
+            return Ok(Some(count));
         }
+        Err(DecodeError::new(start, wrong_count(count, smallest, left)))
     }
 
+    #[inline]
     fn compact_length(&mut self) -> Result<Option<usize>, DecodeError> {
         let length = self.unsigned_varint()?;
         Ok(length.checked_sub(1).map(|length| length as usize))
     }
 
-    fn text(&mut self, start: usize, length: Length) -> Result<Option<String>, DecodeError> {
-        let length = match length {
-            Err(what) => return Err(DecodeError::new(start, what)),
-            Ok(None) => return Ok(None),
-            Ok(Some(length)) if length > MAX_STRING => {
-                return Err(DecodeError::new(start, DecodeErrorKind::StringTooLong { length }));
-            }
-            Ok(Some(length)) => length,
-        };
+    fn text(&mut self, start: usize, length: Option<usize>) -> Result<Option<String>, DecodeError> {
+        let Some(length) = length else { return Ok(None) };
+        if length > MAX_STRING {
+            return Err(DecodeError::new(start, DecodeErrorKind::StringTooLong { length }));
+        }
         self.need(length)?;
         let bytes = self.rest().get(..length).unwrap_or_default();
         match std::str::from_utf8(bytes) {
@@ -416,12 +431,8 @@ impl Reader {
         }
     }
 
-    fn blob(&mut self, start: usize, length: Length) -> Result<Option<Bytes>, DecodeError> {
-        match length {
-            Err(what) => Err(DecodeError::new(start, what)),
-            Ok(None) => Ok(None),
-            Ok(Some(length)) => self.raw(length).map(Some),
-        }
+    fn blob(&mut self, length: Option<usize>) -> Result<Option<Bytes>, DecodeError> {
+        length.map(|length| self.raw(length)).transpose()
     }
 
     fn required<T>(
@@ -477,15 +488,22 @@ impl Reader {
     }
 }
 
-/// A length as it came: null, a number, or a refusal.
-type Length = Result<Option<usize>, DecodeErrorKind>;
-
 /// -1 is null; anything else below zero is refused, though Kafka's own decoder takes it as null.
-fn signed_length(length: i32) -> Length {
+#[inline]
+fn signed_length(start: usize, length: i32) -> Result<Option<usize>, DecodeError> {
     match usize::try_from(length) {
         Ok(length) => Ok(Some(length)),
         Err(_) if length == -1 => Ok(None),
-        Err(_) => Err(DecodeErrorKind::NegativeLength { length }),
+        Err(_) => Err(DecodeError::new(start, DecodeErrorKind::NegativeLength { length })),
+    }
+}
+
+#[cold]
+fn wrong_count(count: usize, smallest: usize, left: usize) -> DecodeErrorKind {
+    if count > MAX_ELEMENTS {
+        DecodeErrorKind::TooManyElements { count, limit: MAX_ELEMENTS }
+    } else {
+        DecodeErrorKind::CountBeyondInput { count, smallest, left }
     }
 }
 
