@@ -63,7 +63,9 @@ impl Disk for LocalDisk {
             entries => entries?,
         };
         // A name that is no text is none of ours.
-        entries.filter_map(|entry| entry.map(|e| e.file_name().into_string().ok()).transpose()).collect()
+        entries
+            .filter_map(|entry| entry.map(|e| e.file_name().into_string().ok()).transpose())
+            .collect()
     }
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -74,7 +76,10 @@ impl Disk for LocalDisk {
         let mut content = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut content)?;
         if content.len() as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any checkpoint file"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "larger than any checkpoint file",
+            ));
         }
         Ok(Some(content))
     }

@@ -44,7 +44,8 @@ pub fn read_metadata(bytes: &[u8]) -> Result<String, Refusal> {
     struct Metadata {
         id: String,
     }
-    let metadata: Metadata = serde_json::from_slice(bytes).map_err(|e| format!("no id in it: {e}"))?;
+    let metadata: Metadata =
+        serde_json::from_slice(bytes).map_err(|e| format!("no id in it: {e}"))?;
     match metadata.id.is_empty() {
         true => Err("the id is empty".to_owned()),
         false => Ok(metadata.id),
@@ -162,7 +163,9 @@ impl EntryMetadata {
     fn conf(self) -> Result<Vec<(String, String)>, Refusal> {
         let pair = |(name, value)| match value {
             Value::String(value) => Ok((name, value)),
-            other => Err(format!("Log file was malformed: the setting {name} is {other} and not a text.")),
+            other => Err(format!(
+                "Log file was malformed: the setting {name} is {other} and not a text."
+            )),
         };
         self.conf.into_iter().map(pair).collect()
     }

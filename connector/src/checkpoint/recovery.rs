@@ -104,7 +104,9 @@ pub fn decide(listing: &Listing) -> Result<Resume> {
 fn untrusted(reason: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::CheckpointUntrusted,
-        format!("The checkpoint can't be trusted: {reason}. Restore it from a copy, or start on an empty folder"),
+        format!(
+            "The checkpoint can't be trusted: {reason}. Restore it from a copy, or start on an empty folder"
+        ),
     )
 }
 

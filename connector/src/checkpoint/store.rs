@@ -302,7 +302,10 @@ fn offsets_path(batch: i64) -> String {
 fn in_use(root: &Path) -> Error {
     Error::new(
         ErrorKind::CheckpointInUse,
-        format!("The checkpoint {} is in use by another query. Stop that one, or use another folder", root.display()),
+        format!(
+            "The checkpoint {} is in use by another query. Stop that one, or use another folder",
+            root.display()
+        ),
     )
 }
 

@@ -255,8 +255,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-const EXPECTED_OFFSETS: &str =
-    r#"Expected e.g. {"topicA":{"0":23,"1":-1},"topicB":{"0":-2}}"#;
+const EXPECTED_OFFSETS: &str = r#"Expected e.g. {"topicA":{"0":23,"1":-1},"topicB":{"0":-2}}"#;
 /// Spark breaks this line in the middle; an error of ours is one line.
 const EXPECTED_TIMESTAMPS: &str = r#"Expected e.g. {"topicA": {"0": 123456789, "1": 123456789}, "topicB": {"0": 123456789, "1": 123456789}}"#;
 const EXPECTED_PARTITIONS: &str = r#"Expected e.g. {"topicA":[0,1],"topicB":[0,1]}"#;

@@ -159,7 +159,9 @@ pub fn stream_ranges(
     if !unknown.is_empty() {
         losses.push(DataLoss::InitialOffsetNotFound(unknown));
     }
-    for (partition, earliest) in until.keys().filter(is_new).filter_map(|tp| initial.get_key_value(tp)) {
+    for (partition, earliest) in
+        until.keys().filter(is_new).filter_map(|tp| initial.get_key_value(tp))
+    {
         if *earliest != 0 {
             let (partition, earliest) = (partition.clone(), *earliest);
             losses.push(DataLoss::AddedPartitionNotFromZero { partition, earliest });
@@ -280,12 +282,8 @@ mod tests {
     fn entry_130_deleted_partitions_are_named() {
         let (_, found) = losses(&[("t", 0, 3)], &[], &[]);
         assert_eq!(found[0].condition(), "KAFKA_DATA_LOSS.PARTITIONS_DELETED");
-        let (_, found) = stream_ranges(
-            &offsets(&[("t", 0, 3)]),
-            &offsets(&[]),
-            &offsets(&[]),
-            Some("g"),
-        );
+        let (_, found) =
+            stream_ranges(&offsets(&[("t", 0, 3)]), &offsets(&[]), &offsets(&[]), Some("g"));
         assert_eq!(
             found[0].condition(),
             "KAFKA_DATA_LOSS.PARTITIONS_DELETED_AND_GROUP_ID_CONFIG_PRESENT"
@@ -303,7 +301,8 @@ mod tests {
 
     #[test]
     fn entry_099_available_now_notices_lost_partitions() {
-        let found = check_available_now(&offsets(&[("t", 0, 5), ("t", 1, 5)]), &offsets(&[("t", 0, 5)]));
+        let found =
+            check_available_now(&offsets(&[("t", 0, 5), ("t", 1, 5)]), &offsets(&[("t", 0, 5)]));
         let text = found.unwrap_err().to_string();
         assert!(text.starts_with(
             "Some of partitions in Kafka topic(s) have been lost during running query with Trigger.AvailableNow."

@@ -15,7 +15,10 @@ pub(crate) fn printed(offsets: &PartitionOffsets) -> Vec<(&str, Vec<(&TopicParti
     let mut sorted: Vec<(&TopicPartition, i64)> = offsets.iter().map(|(k, v)| (k, *v)).collect();
     // Java compares strings by UTF-16 unit, Rust by byte; they differ only beyond what brokers allow in a name.
     sorted.sort_by(|a, b| {
-        a.0.topic.encode_utf16().cmp(b.0.topic.encode_utf16()).then(a.0.partition.cmp(&b.0.partition))
+        a.0.topic
+            .encode_utf16()
+            .cmp(b.0.topic.encode_utf16())
+            .then(a.0.partition.cmp(&b.0.partition))
     });
     let mut topics = Table::default();
     let mut partitions: BTreeMap<&str, (Table<i32>, Vec<(&TopicPartition, i64)>)> = BTreeMap::new();
@@ -26,7 +29,10 @@ pub(crate) fn printed(offsets: &PartitionOffsets) -> Vec<(&str, Vec<(&TopicParti
         topics.put(&*tp.topic, string_hash(&tp.topic));
     }
     let ordered = topics.into_order();
-    ordered.into_iter().filter_map(|topic| Some((topic, inner(partitions.remove(topic)?)))).collect()
+    ordered
+        .into_iter()
+        .filter_map(|topic| Some((topic, inner(partitions.remove(topic)?))))
+        .collect()
 }
 
 fn inner<'a>(
@@ -72,7 +78,8 @@ impl<K: Copy + Eq + Hash> Table<K> {
 
 /// Java's hash code of a string: the polynomial in 31 over UTF-16 units.
 fn string_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0, |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+    text.encode_utf16()
+        .fold(0, |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
 /// Scala spreads the high bits into the low ones before it picks a slot.
@@ -93,8 +100,7 @@ mod tests {
     }
 
     fn topics(names: &[&str]) -> Vec<String> {
-        let map: PartitionOffsets =
-            names.iter().map(|&t| (TopicPartition::new(t, 0), 0)).collect();
+        let map: PartitionOffsets = names.iter().map(|&t| (TopicPartition::new(t, 0), 0)).collect();
         printed(&map).into_iter().map(|(topic, _)| topic.to_owned()).collect()
     }
 

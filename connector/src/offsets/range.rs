@@ -137,9 +137,7 @@ impl RangeSplit {
 
     fn cut_large(&self, ranges: Vec<OffsetRange>) -> Result<Vec<OffsetRange>> {
         let Some(max) = self.max_records else { return Ok(ranges) };
-        let parts = |range: &OffsetRange| {
-            range.size() / max + i64::from(range.size() % max != 0)
-        };
+        let parts = |range: &OffsetRange| range.size() / max + i64::from(range.size() % max != 0);
         bounded(ranges.iter().map(parts), "maxRecordsPerPartition", "higher")?;
         Ok(ranges.iter().flat_map(|range| range.cut(parts(range)).collect::<Vec<_>>()).collect())
     }

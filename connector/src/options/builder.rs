@@ -1,11 +1,7 @@
 //! Options from typed setters. The setters themselves are made from the rows of [`super::table`]; a setter only
 //! writes down the text that the option would have, so strings and types are checked by the same code.
 
-use super::sink::SinkOptions;
-use super::source::{ReadMode, SourceOptions};
-use crate::error::Result;
-
-/// Builds [`SourceOptions`]; what was set is checked by [`SourceOptionsBuilder::build`].
+/// Builds [`SourceOptions`](super::SourceOptions); what was set is checked by [`SourceOptionsBuilder::build`].
 ///
 /// ```
 /// use klamm_connector::options::{ReadMode, SourceOptions};
@@ -37,16 +33,12 @@ impl SourceOptionsBuilder {
         self.with_option(format!("kafka.{key}"), value)
     }
 
-    /// Checks everything.
-    ///
-    /// # Errors
-    /// As [`SourceOptions::from_pairs`].
-    pub fn build(self, mode: ReadMode) -> Result<SourceOptions> {
-        SourceOptions::from_pairs(mode, self.pairs)
+    pub(super) fn into_pairs(self) -> Vec<(String, String)> {
+        self.pairs
     }
 }
 
-/// Builds [`SinkOptions`]; what was set is checked by [`SinkOptionsBuilder::build`].
+/// Builds [`SinkOptions`](super::SinkOptions); what was set is checked by [`SinkOptionsBuilder::build`].
 #[derive(Clone, Debug, Default)]
 pub struct SinkOptionsBuilder {
     pairs: Vec<(String, String)>,
@@ -66,11 +58,7 @@ impl SinkOptionsBuilder {
         self.with_option(format!("kafka.{key}"), value)
     }
 
-    /// Checks everything.
-    ///
-    /// # Errors
-    /// As [`SinkOptions::from_pairs`].
-    pub fn build(self) -> Result<SinkOptions> {
-        SinkOptions::from_pairs(self.pairs)
+    pub(super) fn into_pairs(self) -> Vec<(String, String)> {
+        self.pairs
     }
 }

@@ -1,31 +1,9 @@
 //! Where a read starts and ends: the three spellings of each, their precedence, and what a batch may not say.
 
 use super::raw::RawOptions;
-use super::source::ReadMode;
-use super::value::OptionText;
+use super::value::ReadMode;
 use crate::error::{Error, Result};
 use crate::offsets::{EARLIEST, LATEST, PartitionOffsets, json};
-
-/// The value of `startingOffsets` and `endingOffsets` for the typed builder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Offsets {
-    /// The first records that there are.
-    Earliest,
-    /// The end.
-    Latest,
-    /// An offset for each partition, where -1 is the latest and -2 the earliest.
-    Each(PartitionOffsets),
-}
-
-impl OptionText for &Offsets {
-    fn text(&self) -> String {
-        match self {
-            Offsets::Earliest => "earliest".to_owned(),
-            Offsets::Latest => "latest".to_owned(),
-            Offsets::Each(offsets) => json::write_offsets(offsets),
-        }
-    }
-}
 
 /// Where a read starts or ends, before the cluster was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +90,9 @@ pub(super) fn no_match(raw: &RawOptions) -> Result<NoMatch> {
 pub(super) fn check_batch(starting: &OffsetsLimit, ending: &OffsetsLimit) -> Result<()> {
     let (start, end, word) = match (starting, ending) {
         (OffsetsLimit::Specific(start), OffsetsLimit::Specific(end)) => (start, end, "offset"),
-        (OffsetsLimit::Timestamps(start), OffsetsLimit::Timestamps(end)) => (start, end, "timestamp"),
+        (OffsetsLimit::Timestamps(start), OffsetsLimit::Timestamps(end)) => {
+            (start, end, "timestamp")
+        }
         _ => return Ok(()),
     };
     if !start.keys().eq(end.keys()) {
@@ -135,9 +115,10 @@ pub(super) fn check_batch(starting: &OffsetsLimit, ending: &OffsetsLimit) -> Res
 fn limit(raw: &RawOptions, names: [&str; 3], default: OffsetsLimit) -> Result<OffsetsLimit> {
     let [timestamp, timestamps, offsets] = names.map(|name| raw.get(name));
     if let Some(text) = timestamp {
-        let millis = text.trim().parse().map_err(|_| {
-            Error::option(format!("Expected a single long value, got {text}"))
-        })?;
+        let millis = text
+            .trim()
+            .parse()
+            .map_err(|_| Error::option(format!("Expected a single long value, got {text}")))?;
         return Ok(OffsetsLimit::Timestamp(millis));
     }
     if let Some(text) = timestamps {

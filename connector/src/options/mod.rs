@@ -15,7 +15,8 @@ pub mod table;
 mod value;
 
 pub use builder::{SinkOptionsBuilder, SourceOptionsBuilder};
-pub use limits::{NoMatch, Offsets, OffsetsLimit};
+pub use limits::{NoMatch, OffsetsLimit};
 pub use pattern::TopicPattern;
 pub use sink::SinkOptions;
-pub use source::{FetchRetry, ReadMode, SourceOptions, Topics};
+pub use source::{FetchRetry, SourceOptions, Topics};
+pub use value::{Offsets, ReadMode};

@@ -68,6 +68,16 @@ impl SinkOptions {
     }
 }
 
+impl SinkOptionsBuilder {
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// As [`SinkOptions::from_pairs`].
+    pub fn build(self) -> Result<SinkOptions> {
+        SinkOptions::from_pairs(self.into_pairs())
+    }
+}
+
 /// The serialisers that nobody may choose, and Spark's words about each.
 const SERIALIZERS: [(&str, &str); 2] =
     [("key.serializer", "keys are"), ("value.serializer", "value are")];

@@ -7,19 +7,10 @@ use super::limits::{self, NoMatch, OffsetsLimit};
 use super::pattern::TopicPattern;
 use super::raw::RawOptions;
 use super::table::{SOURCE, Scope};
-use super::value;
+use super::value::{self, ReadMode};
 use crate::error::{Error, Result};
 use crate::offsets::range::RangeSplit;
 use crate::offsets::{TopicPartition, json};
-
-/// Whether a read ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadMode {
-    /// One bounded read.
-    Batch,
-    /// Micro-batches without end.
-    Stream,
-}
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,10 +65,7 @@ impl SourceOptions {
     /// `InvalidOption` with Spark's words, for the first fault in Spark's order: what a stream may not set or what a
     /// batch may not start and end with, then the choice of topics, then the rest. Before all of them comes an unknown
     /// name, which Spark ignores; the message has the nearest known one.
-    pub fn from_pairs<N, V>(
-        mode: ReadMode,
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self>
+    pub fn from_pairs<N, V>(mode: ReadMode, pairs: impl IntoIterator<Item = (N, V)>) -> Result<Self>
     where
         N: AsRef<str>,
         V: Into<String>,
@@ -210,6 +198,16 @@ impl SourceOptions {
     }
 }
 
+impl SourceOptionsBuilder {
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// As [`SourceOptions::from_pairs`].
+    pub fn build(self, mode: ReadMode) -> Result<SourceOptions> {
+        SourceOptions::from_pairs(mode, self.into_pairs())
+    }
+}
+
 /// A stream has no end, so nothing may set one.
 fn refuse_ends(raw: &RawOptions) -> Result<()> {
     if raw.get("endingOffsets").is_some() {
@@ -301,9 +299,10 @@ fn assigned(text: &str) -> Result<Topics> {
 fn fetch_retry(raw: &RawOptions) -> Result<FetchRetry> {
     let attempts = raw.parsed("fetchOffset.numRetries", FETCH_ATTEMPTS, value::int)?;
     // Spark would then never ask, and fail without a reason.
-    let attempts = u32::try_from(attempts).ok().filter(|attempts| *attempts > 0).ok_or_else(|| {
-        Error::option("fetchOffset.numRetries counts all attempts: it must be at least 1")
-    })?;
+    let attempts =
+        u32::try_from(attempts).ok().filter(|attempts| *attempts > 0).ok_or_else(|| {
+            Error::option("fetchOffset.numRetries counts all attempts: it must be at least 1")
+        })?;
     let interval = raw.parsed("fetchOffset.retryIntervalMs", FETCH_INTERVAL, value::millis)?;
     Ok(FetchRetry { attempts, interval })
 }
@@ -339,7 +338,10 @@ const REJECTED: [(&str, &str); 5] = [
         "auto.offset.reset",
         ": a query keeps its own offsets. Set the source option 'startingoffsets' to 'earliest' or 'latest' instead",
     ),
-    ("key.deserializer", " as keys are deserialized as byte arrays. Decode the column 'key' instead"),
+    (
+        "key.deserializer",
+        " as keys are deserialized as byte arrays. Decode the column 'key' instead",
+    ),
     (
         "value.deserializer",
         " as values are deserialized as byte arrays. Decode the column 'value' instead",

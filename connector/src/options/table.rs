@@ -3,8 +3,7 @@
 //! The builders' setters are made from the same rows ([`super::builder`]).
 
 use super::builder::{SinkOptionsBuilder, SourceOptionsBuilder};
-use super::limits::Offsets;
-use super::value::OptionText;
+use super::value::{Offsets, OptionText};
 use crate::offsets::{PartitionOffsets, TopicPartition};
 
 /// One option: the row that parser, setter and documentation share.

@@ -8,6 +8,26 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::offsets::{PartitionOffsets, TopicPartition, json};
 
+/// Whether a read ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadMode {
+    /// One bounded read.
+    Batch,
+    /// Micro-batches without end.
+    Stream,
+}
+
+/// The value of `startingOffsets` and `endingOffsets` for the typed builder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offsets {
+    /// The first records that there are.
+    Earliest,
+    /// The end.
+    Latest,
+    /// An offset for each partition, where -1 is the latest and -2 the earliest.
+    Each(PartitionOffsets),
+}
+
 /// A typed value that has a text form.
 pub(super) trait OptionText {
     /// The text that the parser of the same option reads back.
@@ -32,7 +52,8 @@ impl OptionText for &[TopicPartition] {
         let mut rest: Vec<&TopicPartition> = self.iter().collect();
         while let Some(first) = rest.first() {
             let topic = first.topic.clone();
-            let ids: Vec<_> = rest.iter().filter(|tp| tp.topic == topic).map(|tp| tp.partition).collect();
+            let ids: Vec<_> =
+                rest.iter().filter(|tp| tp.topic == topic).map(|tp| tp.partition).collect();
             let comma = if text.len() > 1 { "," } else { "" };
             // Names of topics need no escaping, but what is given here may be no name of a topic.
             let name = serde_json::Value::from(&*topic);
@@ -47,6 +68,16 @@ impl OptionText for &[TopicPartition] {
 impl OptionText for &PartitionOffsets {
     fn text(&self) -> String {
         json::write_offsets(self)
+    }
+}
+
+impl OptionText for &Offsets {
+    fn text(&self) -> String {
+        match self {
+            Offsets::Earliest => "earliest".to_owned(),
+            Offsets::Latest => "latest".to_owned(),
+            Offsets::Each(offsets) => json::write_offsets(offsets),
+        }
     }
 }
 
@@ -171,7 +202,8 @@ mod tests {
 
     #[test]
     fn assigned_partitions_survive_as_text() {
-        let tps = [TopicPartition::new("b", 1), TopicPartition::new("a", 0), TopicPartition::new("b", 2)];
+        let tps =
+            [TopicPartition::new("b", 1), TopicPartition::new("a", 0), TopicPartition::new("b", 2)];
         assert_eq!((&tps[..]).text(), r#"{"b":[1, 2],"a":[0]}"#);
         assert_eq!(json::parse_partitions(&(&tps[..]).text()).unwrap().len(), 3);
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::ser::{SerializeStruct, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
 use crate::offsets::limit::offsets_behind;
@@ -103,11 +103,15 @@ impl Serialize for QueryProgress {
         object.serialize_field("batchDuration", &millis(self.durations.trigger_execution))?;
         object.serialize_field("numInputRows", &self.input_rows)?;
         object.serialize_field("inputRowsPerSecond", &finite(self.input_rows_per_second()))?;
-        object.serialize_field("processedRowsPerSecond", &finite(self.processed_rows_per_second()))?;
+        object
+            .serialize_field("processedRowsPerSecond", &finite(self.processed_rows_per_second()))?;
         object.serialize_field("durationMs", &self.durations)?;
         object.serialize_field("stateOperators", &[(); 0])?;
         object.serialize_field("sources", &[Source(self)])?;
-        object.serialize_field("sink", &Sink { description: &self.sink, num_output_rows: self.output_rows })?;
+        object.serialize_field(
+            "sink",
+            &Sink { description: &self.sink, num_output_rows: self.output_rows },
+        )?;
         object.end()
     }
 }
@@ -267,7 +271,13 @@ mod tests {
 
     #[test]
     fn doubles_are_printed_as_java_does() {
-        let cases = [(0.0, "0.0"), (3.0, "3.0"), (1e7, "1.0E7"), (12_345_678.9, "1.23456789E7"), (0.0001, "1.0E-4")];
+        let cases = [
+            (0.0, "0.0"),
+            (3.0, "3.0"),
+            (1e7, "1.0E7"),
+            (12_345_678.9, "1.23456789E7"),
+            (0.0001, "1.0E-4"),
+        ];
         for (value, text) in cases {
             assert_eq!(java_double(value), text);
         }

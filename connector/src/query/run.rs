@@ -1,6 +1,7 @@
 //! The loop of a query, one step at a time.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -88,7 +89,11 @@ impl<S: StreamSource> Query<S> {
     /// `CheckpointIo`; whatever the source fails with.
     ///
     /// Dropping the future may leave a new checkpoint without a plan, which the next start takes up.
-    pub async fn start(mut source: S, sink: Box<dyn Sink>, settings: QuerySettings) -> Result<Self> {
+    pub async fn start(
+        mut source: S,
+        sink: Box<dyn Sink>,
+        settings: QuerySettings,
+    ) -> Result<Self> {
         sink.check(&source.schema())?;
         for warning in source.options().warnings() {
             tracing::warn!("{warning}");
@@ -369,7 +374,9 @@ async fn blocking<T: Send + 'static>(
 fn vanished(batch: i64) -> Error {
     Error::new(
         ErrorKind::CheckpointUntrusted,
-        format!("batch {batch} doesn't exist in offsets any more: somebody else changes the checkpoint"),
+        format!(
+            "batch {batch} doesn't exist in offsets any more: somebody else changes the checkpoint"
+        ),
     )
 }
 
@@ -386,7 +393,7 @@ struct Counted {
 impl Stream for Counted {
     type Item = Result<RecordBatch>;
 
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.rows.as_mut().poll_next(context);
         if let Poll::Ready(Some(Ok(batch))) = &polled {
             self.read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);

@@ -80,6 +80,8 @@ impl RowDecoder {
     pub fn push(&mut self, batch: &Batch, range: Range<i64>) -> Result<()> {
         let block = self.share(batch)?;
         let timestamp_type = match batch.header().timestamp_type() {
+            // Logs of format 0 have no timestamps.
+            _ if batch.header().magic == 0 => -1,
             TimestampType::CreateTime => 0,
             TimestampType::LogAppendTime => 1,
         };
@@ -130,7 +132,7 @@ impl RowDecoder {
         self.timestamps.push(micros.ok_or_else(|| self.no_such_time(record))?);
         self.offsets.push(record.offset());
         if let Some(headers) = &mut self.headers {
-            headers.push(record.headers()).map_err(|error| {
+            headers.push(record).map_err(|error| {
                 Error::new(ErrorKind::MalformedRecord, "the headers of a record can't be read")
                     .with_context("topic", &self.topic)
                     .with_context("partition", self.partition)
@@ -172,6 +174,7 @@ impl RowDecoder {
     #[cold]
     fn no_such_time(&self, record: &RecordRef<'_>) -> Error {
         Error::new(ErrorKind::MalformedRecord, "the timestamp of a record has no microseconds")
+            .with_condition("KAFKA_MALFORMED_RECORD_TIMESTAMP")
             .with_context("topic", &self.topic)
             .with_context("partition", self.partition)
             .with_context("offset", record.offset())

@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, ListArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::ArrowError;
 use klamm_protocol::error::DecodeError;
-use klamm_protocol::records::Headers;
+use klamm_protocol::records::RecordRef;
 
 use crate::schema::{header_fields, headers_item};
 
@@ -31,14 +31,14 @@ impl HeadersBuilder {
         }
     }
 
-    /// Appends the headers of the next row; null where there are none, as Spark does.
+    /// Appends the headers of the record that is the next row; null where there are none, as Spark does.
     ///
     /// A key that is not UTF-8 gets replacement characters, as the Java client does: the broker stores whatever was
     /// sent, and one strange key must not stop a topic from being read.
-    pub(super) fn push(&mut self, headers: Headers<'_>) -> Result<(), DecodeError> {
+    pub(super) fn push(&mut self, record: &RecordRef<'_>) -> Result<(), DecodeError> {
         let mut end = self.offsets.last().copied().unwrap_or_default();
-        let some = !headers.is_none();
-        for header in headers {
+        let some = record.has_headers();
+        for header in record.headers() {
             let header = header?;
             self.keys.append_value(String::from_utf8_lossy(header.key_bytes()));
             self.values.append_option(header.value());

@@ -12,6 +12,9 @@ use futures_core::Stream;
 use crate::error::Result;
 
 pub mod validate;
+mod writer;
+
+pub use writer::{KafkaSink, batch_write};
 
 /// Rows on their way: Arrow batches of one schema, ended by the first error.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;

@@ -109,7 +109,8 @@ fn sparks_name(found: &DataType) -> String {
         bytes if is_bytes(bytes) => "binary".to_owned(),
         DataType::List(item) => format!("array<{}>", sparks_name(item.data_type())),
         DataType::Struct(fields) => {
-            let field = |f: &arrow_schema::FieldRef| format!("{}:{}", f.name(), sparks_name(f.data_type()));
+            let field =
+                |f: &arrow_schema::FieldRef| format!("{}:{}", f.name(), sparks_name(f.data_type()));
             format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(","))
         }
         other => other.to_string(),
@@ -152,7 +153,10 @@ mod tests {
 
     #[test]
     fn entry_163_a_value_is_required() {
-        assert_eq!(refused(&[("Value", DataType::Utf8)], Some("t")), "Required attribute 'value' not found");
+        assert_eq!(
+            refused(&[("Value", DataType::Utf8)], Some("t")),
+            "Required attribute 'value' not found"
+        );
     }
 
     #[test]
@@ -167,8 +171,14 @@ mod tests {
         ];
         let expected = [
             ("topic attribute unsupported type int. topic must be a(n) string", DataType::Utf8),
-            ("key attribute unsupported type int. key must be a(n) string or binary", DataType::Binary),
-            ("value attribute unsupported type int. value must be a(n) string or binary", DataType::LargeUtf8),
+            (
+                "key attribute unsupported type int. key must be a(n) string or binary",
+                DataType::Binary,
+            ),
+            (
+                "value attribute unsupported type int. value must be a(n) string or binary",
+                DataType::LargeUtf8,
+            ),
             (
                 "headers attribute unsupported type int. headers must be a(n) array<struct<key:string,value:binary>>",
                 headers_type(),
@@ -185,7 +195,9 @@ mod tests {
     #[test]
     fn entry_164_a_wrong_topic_column_is_refused_even_with_the_option() {
         let columns = [("topic", DataType::Boolean), ("value", DataType::Utf8)];
-        assert!(refused(&columns, Some("t")).starts_with("topic attribute unsupported type boolean."));
+        assert!(
+            refused(&columns, Some("t")).starts_with("topic attribute unsupported type boolean.")
+        );
     }
 
     #[test]

@@ -78,13 +78,15 @@ impl Lookup {
                 Some(topic) if topic.error.is_ok() => {
                     let topics = topic.partitions.iter().filter(|_| !topic.internal);
                     let name: Arc<str> = Arc::from(name.as_str());
-                    partitions.extend(topics.map(|p| TopicPartition::new(Arc::clone(&name), p.index)));
+                    partitions
+                        .extend(topics.map(|p| TopicPartition::new(Arc::clone(&name), p.index)));
                 }
                 // Asking for it alone waits for a topic that was only just made, and explains one that is not there.
                 _ => {
                     let ids = self.client.partitions(name).await?;
                     let name: Arc<str> = Arc::from(name.as_str());
-                    partitions.extend(ids.into_iter().map(|p| TopicPartition::new(Arc::clone(&name), p)));
+                    partitions
+                        .extend(ids.into_iter().map(|p| TopicPartition::new(Arc::clone(&name), p)));
                 }
             }
         }
@@ -126,7 +128,9 @@ impl Lookup {
             for (tp, found) in self.ask(wanted).await? {
                 let offset = match found.offset {
                     Some(offset) => offset,
-                    None if side == Side::End || self.options.no_match() == NoMatch::Latest => LATEST,
+                    None if side == Side::End || self.options.no_match() == NoMatch::Latest => {
+                        LATEST
+                    }
                     None => {
                         let time = times.get(&tp).copied().unwrap_or_default();
                         return Err(no_match(&tp, time));
@@ -155,7 +159,10 @@ impl Lookup {
     }
 
     /// The first offsets of these partitions, without those that are gone.
-    pub(super) async fn earliest(&self, partitions: Vec<TopicPartition>) -> Result<PartitionOffsets> {
+    pub(super) async fn earliest(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<PartitionOffsets> {
         let existing = self.partitions().await?;
         let asked = partitions.into_iter().filter(|tp| existing.contains(tp));
         self.ends(asked.map(|tp| (tp, OffsetSpec::Earliest)).collect()).await
@@ -170,7 +177,8 @@ impl Lookup {
             let partitions = self.partitions().await?;
             let wanted = partitions.into_iter().map(|tp| (tp, OffsetSpec::Latest)).collect();
             let latest = self.ends(wanted).await?;
-            let behind = known.iter().any(|(tp, known)| latest.get(tp).is_some_and(|end| end < known));
+            let behind =
+                known.iter().any(|(tp, known)| latest.get(tp).is_some_and(|end| end < known));
             if !behind || attempt >= retry.attempts {
                 return Ok(latest);
             }
@@ -218,7 +226,9 @@ impl Lookup {
         let mut attempt = 1;
         loop {
             match work().await {
-                Err(error) if attempt < retry.attempts && error.kind() != ErrorKind::InvalidOption => {
+                Err(error)
+                    if attempt < retry.attempts && error.kind() != ErrorKind::InvalidOption =>
+                {
                     tracing::debug!(attempt, %error, "asking for offsets failed");
                 }
                 outcome => return outcome,

@@ -192,9 +192,10 @@ impl RowReader {
         let other = self.current.as_ref().is_some_and(|current| *current != tp);
         let rows = if other { self.flush()? } else { None };
         let include_headers = self.options.include_headers();
-        let decoder = self.decoders.entry(tp.clone()).or_insert_with(|| {
-            RowDecoder::new(&fetched.topic, fetched.partition, include_headers)
-        });
+        let decoder = self
+            .decoders
+            .entry(tp.clone())
+            .or_insert_with(|| RowDecoder::new(&fetched.topic, fetched.partition, include_headers));
         decoder.push(&fetched.batch, fetched.range.clone())?;
         let full = decoder.rows() >= TARGET_ROWS || decoder.bytes() >= TARGET_BYTES;
         let some = decoder.rows() > 0;
@@ -233,39 +234,39 @@ impl RowReader {
             return Err(no_progress(&rest, &self.options).with_source(error));
         }
         if self.options.fail_on_data_loss() {
-            let group_id = self.options.group_id().unwrap_or(self.options.group_id_prefix()).to_owned();
-            return Err(DataLoss::UnreadableRange { range: rest, group_id }.into_error().with_source(error));
+            let group_id =
+                self.options.group_id().unwrap_or(self.options.group_id_prefix()).to_owned();
+            return Err(DataLoss::UnreadableRange { range: rest, group_id }
+                .into_error()
+                .with_source(error));
         }
         self.setbacks += 1;
         if self.setbacks > MAX_SETBACKS {
             return Err(error.into());
         }
-        tracing::warn!(%error, "data may have been lost: going on with what is left of {rest}");
-        // Where the log still holds a part, that part is read before the missing tail is given up.
-        let (from, until) = match after_out_of_range(rest.from, rest.until, log_start, log_end) {
-            OutOfRange::Finish { .. } => (rest.until, rest.until),
-            OutOfRange::ContinueAt { offset, .. } => (offset, rest.until.min(log_end)),
-            OutOfRange::Retry => (rest.from, rest.until.min(log_end)),
+        let skipped = match after_out_of_range(rest.from, rest.until, log_start, log_end) {
+            OutOfRange::Finish { skipped } | OutOfRange::ContinueAt { skipped, .. } => skipped,
+            OutOfRange::Retry => 0,
         };
-        self.resume(&rest.topic_partition, from, until);
+        tracing::warn!(%error, skipped, "data may have been lost: going on with what is left of {rest}");
+        self.resume(&rest.topic_partition, rest.from.max(log_start), log_end);
         Ok(())
     }
 
-    /// Reads the present ranges anew from where they were handed out, and of one partition only `from` to `until` of
-    /// the range that broke.
+    /// Reads the present ranges anew from where they were handed out, and of one partition only what lies from `from`
+    /// up to `until`. Its ranges before that are gone, those after it will not come.
     fn resume(&mut self, broken: &TopicPartition, from: i64, until: i64) {
         let mut rest = Vec::new();
         for range in &self.ranges {
             let tp = &range.topic_partition;
             let done = self.positions.get(tp).copied().unwrap_or(range.from);
-            let mut rest_of = OffsetRange::new(tp.clone(), range.from.max(done), range.until);
+            let mut left = OffsetRange::new(tp.clone(), range.from.max(done), range.until);
             if tp == broken {
-                rest_of.from = rest_of.from.max(from);
-                // Ranges of the same partition behind the missing tail miss it as well.
-                rest_of.until = rest_of.until.min(until.max(from));
+                left.from = left.from.max(from);
+                left.until = left.until.min(until);
             }
-            if rest_of.size() > 0 {
-                rest.push(rest_of);
+            if left.size() > 0 {
+                rest.push(left);
             }
         }
         self.reader = None;
@@ -283,7 +284,9 @@ fn check_bound(range: &OffsetRange) -> Result<()> {
         let offset = range.from.min(range.until);
         return Err(Error::new(
             ErrorKind::InvalidOffsets,
-            format!("The offset {offset} of {tp} is neither an offset nor -1 for latest nor -2 for earliest"),
+            format!(
+                "The offset {offset} of {tp} is neither an offset nor -1 for latest nor -2 for earliest"
+            ),
         ));
     }
     let one = |offset| PartitionOffsets::from([(tp.clone(), offset)]);

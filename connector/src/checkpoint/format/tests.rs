@@ -18,7 +18,9 @@ fn entry_180_the_form_of_spark_2_1_0_is_read() {
 fn entry_181_a_future_version_is_refused() {
     let refusal = read_initial(b"0v99999\n{\"a\":1}").unwrap_err();
     assert!(refusal.contains("maximum supported log version is v1, but encountered v99999"));
-    assert!(refusal.contains("produced by a newer version of Spark and cannot be read by this version"));
+    assert!(
+        refusal.contains("produced by a newer version of Spark and cannot be read by this version")
+    );
     assert!(read_offsets(b"v2\n{}\n0:{}").unwrap_err().contains("encountered v2"));
     assert_eq!(
         read_commit(b"v2\n{}").unwrap_err(),

@@ -131,7 +131,8 @@ fn contents_are_read_without_a_lock() {
     let contents = Contents::read(dir.path()).unwrap();
     assert_eq!(contents.id.as_deref(), Some(ID));
     assert_eq!(contents.resume, Resume::Rerun { first: 2, last: 2 });
-    let committed: Vec<_> = contents.batches.iter().map(|(batch, _, done)| (*batch, *done)).collect();
+    let committed: Vec<_> =
+        contents.batches.iter().map(|(batch, _, done)| (*batch, *done)).collect();
     assert_eq!(committed, [(0, true), (1, true), (2, false)]);
     assert_eq!(contents.initial, Some(offsets(&[("t", 0, 0)])));
 }

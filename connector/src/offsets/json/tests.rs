@@ -30,17 +30,33 @@ fn entry_013_partitions_keep_the_order_of_the_text() {
     let text = |json| -> Vec<String> {
         parse_partitions(json).unwrap().iter().map(ToString::to_string).collect()
     };
-    assert_eq!(text(r#"{"topicA":[0,1],"topicB":[4,6]}"#), ["topicA-0", "topicA-1", "topicB-4", "topicB-6"]);
+    assert_eq!(
+        text(r#"{"topicA":[0,1],"topicB":[4,6]}"#),
+        ["topicA-0", "topicA-1", "topicB-4", "topicB-6"]
+    );
     assert_eq!(text(r#"{"b":[1],"a":[0]}"#), ["b-1", "a-0"]);
 }
 
 #[test]
 fn entry_016_what_spark_refuses_is_refused_with_its_words() {
     for text in [
-        "", "   ", "[]", "latest", r#"{"t":5}"#, r#"{"t":[1]}"#, r#"{"t":{"x":5}}"#,
-        r#"{"t":{" 0":5}}"#, r#"{"t":{"0":"5"}}"#, r#"{"t":{"0":true}}"#, r#"{t:{"0":5}}"#,
-        r#"{'t':{'0':5}}"#, r#"{"t":{"0":5,}}"#, r#"{"t":{"0":01}}"#, r#"{"t":{"0":+1}}"#,
-        r#"{"t":/*c*/{"0":1}}"#, r#"{"t":{"2147483648":1}}"#,
+        "",
+        "   ",
+        "[]",
+        "latest",
+        r#"{"t":5}"#,
+        r#"{"t":[1]}"#,
+        r#"{"t":{"x":5}}"#,
+        r#"{"t":{" 0":5}}"#,
+        r#"{"t":{"0":"5"}}"#,
+        r#"{"t":{"0":true}}"#,
+        r#"{t:{"0":5}}"#,
+        r#"{'t':{'0':5}}"#,
+        r#"{"t":{"0":5,}}"#,
+        r#"{"t":{"0":01}}"#,
+        r#"{"t":{"0":+1}}"#,
+        r#"{"t":/*c*/{"0":1}}"#,
+        r#"{"t":{"2147483648":1}}"#,
     ] {
         refused(text);
     }
@@ -92,7 +108,10 @@ fn entry_019_other_negative_offsets_are_literal() {
 #[test]
 fn entry_264_names_are_written_raw_and_escapes_are_read() {
     assert_eq!(parse_offsets(r#"{"\u0074":{"0":1}}"#).unwrap(), offsets(&[("t", 0, 1)]));
-    assert_eq!(write_offsets(&offsets(&[("ü\"\\\u{1}", 0, 1)])), "{\"ü\\\"\\\\\\u0001\":{\"0\":1}}");
+    assert_eq!(
+        write_offsets(&offsets(&[("ü\"\\\u{1}", 0, 1)])),
+        "{\"ü\\\"\\\\\\u0001\":{\"0\":1}}"
+    );
 }
 
 #[test]
@@ -112,8 +131,15 @@ fn written_text_has_no_spaces_and_the_order_of_the_hash_tables() {
 #[test]
 fn a_checkpoint_is_read_strictly() {
     for text in [
-        "", "null x", r#"{"t":{"0":1}} x"#, r#"{"t":{"0":1.0}}"#, r#"{"t":{"00":1}}"#,
-        r#"{"t":{"0":-1}}"#, r#"{"t":{"0":1,"0":1}}"#, r#"{"t":{"0":1"#, r#"{"t":{"-1":1}}"#,
+        "",
+        "null x",
+        r#"{"t":{"0":1}} x"#,
+        r#"{"t":{"0":1.0}}"#,
+        r#"{"t":{"00":1}}"#,
+        r#"{"t":{"0":-1}}"#,
+        r#"{"t":{"0":1,"0":1}}"#,
+        r#"{"t":{"0":1"#,
+        r#"{"t":{"-1":1}}"#,
         r#"{"t":{"0":9223372036854775808}}"#,
     ] {
         assert!(parse_recorded(text).is_err(), "{text}");

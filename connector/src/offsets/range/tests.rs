@@ -65,11 +65,15 @@ fn entry_058_to_063_large_ranges_are_cut_to_reach_the_minimum() {
 #[test]
 fn entry_064_to_068_pieces_are_shared_by_size() {
     assert_eq!(counts(Some(6), None, &[10, 10, 1]), [3, 3, 1]);
-    assert_eq!(split(Some(6), None, "a[0,10) b[0,10) c[0,1)"),
-        "a[0,3) a[3,6) a[6,10) b[0,3) b[3,6) b[6,10) c[0,1)");
+    assert_eq!(
+        split(Some(6), None, "a[0,10) b[0,10) c[0,1)"),
+        "a[0,3) a[3,6) a[6,10) b[0,3) b[3,6) b[6,10) c[0,1)"
+    );
     assert_eq!(counts(Some(9), None, &[10_000, 15_000, 20_000]), [2, 3, 4]);
-    assert_eq!(split(Some(6), None, "a[0,500) b[0,12000) c[0,15001)"),
-        "a[0,500) b[0,6000) b[6000,12000) c[0,5000) c[5000,10000) c[10000,15001)");
+    assert_eq!(
+        split(Some(6), None, "a[0,500) b[0,12000) c[0,15001)"),
+        "a[0,500) b[0,6000) b[6000,12000) c[0,5000) c[5000,10000) c[10000,15001)"
+    );
     assert_eq!(counts(Some(6), None, &[1, 1, 10_000]), [1, 1, 4]);
 }
 
@@ -81,16 +85,20 @@ fn entry_069_to_072_rounding_and_small_ranges() {
     assert_eq!(counts(Some(5), None, &[10, 10]), [3, 3]);
     assert_eq!(counts(Some(3), None, &[10, 10]), [2, 2]);
     assert_eq!(counts(Some(8), None, &[1, 2, 4, 8]), [1, 1, 2, 4]);
-    assert_eq!(split(Some(7), None, "a[100,110) b[0,5) c[50,50) d[9,4)"),
-        "a[100,102) a[102,104) a[104,106) a[106,108) a[108,110) b[0,2) b[2,5)");
+    assert_eq!(
+        split(Some(7), None, "a[100,110) b[0,5) c[50,50) d[9,4)"),
+        "a[100,102) a[102,104) a[104,106) a[106,108) a[108,110) b[0,2) b[2,5)"
+    );
 }
 
 #[test]
 fn entry_073_074_no_piece_is_larger_than_the_maximum() {
     assert_eq!(split(None, Some(4), "t[1,5)"), "t[1,5)");
     assert_eq!(split(None, Some(4), "t[1,6)"), "t[1,3) t[3,6)");
-    assert_eq!(split(None, Some(20), "a[1,40) b[1,50) c[1,60)"),
-        "a[1,20) a[20,40) b[1,17) b[17,33) b[33,50) c[1,20) c[20,40) c[40,60)");
+    assert_eq!(
+        split(None, Some(20), "a[1,40) b[1,50) c[1,60)"),
+        "a[1,20) a[20,40) b[1,17) b[17,33) b[33,50) c[1,20) c[20,40) c[40,60)"
+    );
     assert_eq!(split(None, Some(10), "t[0,10)"), "t[0,10)");
     assert_eq!(split(None, Some(10), "t[0,11)"), "t[0,5) t[5,11)");
     assert_eq!(split(None, Some(3), "t[0,10)"), "t[0,2) t[2,4) t[4,7) t[7,10)");
@@ -102,8 +110,10 @@ fn entry_073_074_no_piece_is_larger_than_the_maximum() {
 fn entry_075_076_the_maximum_cuts_before_the_minimum() {
     assert_eq!(split(Some(1), Some(20), "t[1,40)"), "t[1,20) t[20,40)");
     assert_eq!(split(Some(4), Some(20), "t[1,40)"), "t[1,10) t[10,20) t[20,30) t[30,40)");
-    assert_eq!(split(Some(10), Some(20), "a[0,50) b[0,5)"),
-        "a[0,5) a[5,10) a[10,16) a[16,21) a[21,27) a[27,33) a[33,38) a[38,44) a[44,50) b[0,5)");
+    assert_eq!(
+        split(Some(10), Some(20), "a[0,50) b[0,5)"),
+        "a[0,5) a[5,10) a[10,16) a[16,21) a[21,27) a[27,33) a[33,38) a[38,44) a[44,50) b[0,5)"
+    );
     assert_eq!(counts(Some(10), Some(10), &[25, 5]), [9, 2]);
     assert_eq!(counts(Some(8), Some(10), &[21, 100]), [3, 10]);
     assert_eq!(split(Some(3), Some(2), "t[0,3)"), "t[0,1) t[1,3)");
@@ -170,7 +180,9 @@ fn entry_082_stream_ranges() {
 fn entry_044_limits_for_different_partitions_are_refused() {
     let from = PartitionOffsets::from([(TopicPartition::new("t", 0), 0)]);
     let error = between(&from, &PartitionOffsets::new()).unwrap_err();
-    assert!(error.message().contains("different topic partitions for starting offsets topics[t-0]"));
+    assert!(
+        error.message().contains("different topic partitions for starting offsets topics[t-0]")
+    );
 }
 
 #[test]

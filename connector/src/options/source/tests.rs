@@ -100,7 +100,10 @@ fn entry_015_the_words_for_limits_count_in_any_case() {
 fn a_stream_starts_at_the_end_and_a_batch_at_the_beginning() {
     assert_eq!(stream(&[TOPIC]).unwrap().starting(), &OffsetsLimit::Latest);
     let options = batch(&[TOPIC]).unwrap();
-    assert_eq!((options.starting(), options.ending()), (&OffsetsLimit::Earliest, &OffsetsLimit::Latest));
+    assert_eq!(
+        (options.starting(), options.ending()),
+        (&OffsetsLimit::Earliest, &OffsetsLimit::Latest)
+    );
 }
 
 #[test]
@@ -198,7 +201,9 @@ fn entry_045_046_limits_of_a_batch_have_to_fit() {
             ("startingOffsets", r#"{"t":{"0":1}}"#),
             ("endingOffsets", r#"{"t":{"0":0}}"#),
         ]))
-        .starts_with("The specified start offset 1 is greater than the end offset 0 for topic t partition 0")
+        .starts_with(
+            "The specified start offset 1 is greater than the end offset 0 for topic t partition 0"
+        )
     );
     assert!(
         refused(batch(&[
@@ -206,13 +211,12 @@ fn entry_045_046_limits_of_a_batch_have_to_fit() {
             ("startingOffsetsByTimestamp", r#"{"t":{"0":2}}"#),
             ("endingOffsetsByTimestamp", r#"{"t":{"0":1}}"#),
         ]))
-        .starts_with("The specified start timestamp 2 is greater than the end timestamp 1 for topic")
+        .starts_with(
+            "The specified start timestamp 2 is greater than the end timestamp 1 for topic"
+        )
     );
-    let symbolic = [
-        TOPIC,
-        ("startingOffsets", r#"{"t":{"0":5}}"#),
-        ("endingOffsets", r#"{"t":{"0":-1}}"#),
-    ];
+    let symbolic =
+        [TOPIC, ("startingOffsets", r#"{"t":{"0":5}}"#), ("endingOffsets", r#"{"t":{"0":-1}}"#)];
     assert!(batch(&symbolic).is_ok());
 }
 
@@ -242,7 +246,10 @@ fn options_of_the_client_that_a_source_keeps_to_itself() {
         let message = refused(stream(&[TOPIC, (&name, "x")]));
         assert!(message.contains("not supported"), "{message}");
     }
-    assert!(refused(stream(&[TOPIC, ("kafka.auto.offset.reset", "latest")])).contains("startingoffsets"));
+    assert!(
+        refused(stream(&[TOPIC, ("kafka.auto.offset.reset", "latest")]))
+            .contains("startingoffsets")
+    );
 }
 
 #[test]
@@ -261,7 +268,8 @@ fn the_servers_are_required() {
 #[test]
 fn a_minimum_above_the_maximum_is_refused_in_streams_and_batches() {
     let pairs = [TOPIC, ("minOffsetsPerTrigger", "20"), ("maxOffsetsPerTrigger", "15")];
-    let message = "The value of minOffsetPerTrigger(20) is higher than the maxOffsetsPerTrigger(15).";
+    let message =
+        "The value of minOffsetPerTrigger(20) is higher than the maxOffsetsPerTrigger(15).";
     assert_eq!(refused(stream(&pairs)), message);
     assert_eq!(refused(batch(&pairs)), message);
 }

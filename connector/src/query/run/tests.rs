@@ -52,7 +52,8 @@ impl StreamSource for Memory {
 
     async fn earliest(&mut self, partitions: Vec<TopicPartition>) -> Result<PartitionOffsets> {
         let topic = self.topic.lock().unwrap();
-        let found = |tp: TopicPartition| topic.earliest.get(&tp).copied().map(|offset| (tp, offset));
+        let found =
+            |tp: TopicPartition| topic.earliest.get(&tp).copied().map(|offset| (tp, offset));
         Ok(partitions.into_iter().filter_map(found).collect())
     }
 
@@ -71,7 +72,7 @@ struct Batches(std::vec::IntoIter<Result<RecordBatch>>);
 impl Stream for Batches {
     type Item = Result<RecordBatch>;
 
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(self.0.next())
     }
 }
@@ -151,7 +152,11 @@ impl World {
     }
 
     /// Runs to the end.
-    async fn drain(&self, trigger: Trigger, options: &[(&str, &str)]) -> Result<Vec<QueryProgress>> {
+    async fn drain(
+        &self,
+        trigger: Trigger,
+        options: &[(&str, &str)],
+    ) -> Result<Vec<QueryProgress>> {
         let mut query = self.start(trigger, options).await?;
         let mut all = Vec::new();
         while let Some(progress) = query.next().await {
