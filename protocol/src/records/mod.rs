@@ -19,19 +19,20 @@ pub mod compress;
 pub mod control;
 mod header;
 mod legacy;
+mod parts;
 mod record;
+mod sealed;
 mod varint;
 
 pub use aborted::AbortedFilter;
 pub use batch::{Batch, Batches, RawBatch};
-pub use build::{
-    BatchBuilder, BatchOptions, HeaderParts, HeaderSlice, ProducerStamp, PushError, Pushed,
-    RecordParts, SealedBatch,
-};
+pub use build::{BatchBuilder, BatchOptions, PushError, Pushed};
 pub use compress::{Compression, Deflater, Inflater};
 pub use control::ControlType;
 pub use header::{BatchHeader, TimestampType};
+pub use parts::{HeaderParts, HeaderSlice, RecordParts};
 pub use record::{HeaderRef, Headers, RecordRef, Records};
+pub use sealed::{ProducerStamp, SealedBatch};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! taken apart only when somebody asks for them.
 
 use super::header::{BatchHeader, TimestampType};
-use super::varint::{read_i32, read_i64};
+use super::varint::{read_i32, read_i64, unzigzag64};
 use crate::error::{DecodeError, DecodeErrorKind};
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -18,38 +18,78 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     body: &'a [u8],
-    at: usize,
+    /// What was not read yet: the end of `body`.
+    rest: &'a [u8],
     left: u32,
     base_offset: i64,
     last_offset_delta: u32,
     base_timestamp: i64,
-    append_time: Option<i64>,
+    /// All ones where timestamps are deltas, zero where the base is all records' timestamp.
+    delta_mask: i64,
 }
 
 impl<'a> Records<'a> {
     pub(super) fn new(header: &BatchHeader, body: &'a [u8]) -> Self {
-        let append_time = header.timestamp_type() == TimestampType::LogAppendTime;
+        let (base_timestamp, delta_mask) = match header.timestamp_type() {
+            TimestampType::CreateTime => (header.base_timestamp, -1),
+            TimestampType::LogAppendTime => (header.max_timestamp, 0),
+        };
         Self {
             body,
-            at: 0,
+            rest: body,
             left: header.count,
             base_offset: header.base_offset,
             last_offset_delta: header.last_offset_delta.max(0).unsigned_abs(),
-            base_timestamp: header.base_timestamp,
-            append_time: append_time.then_some(header.max_timestamp),
+            base_timestamp,
+            delta_mask,
         }
     }
 
-    /// The record at the present position, which is then behind it.
+    /// The next record, if all its varints are short: a key of less than 64 bytes, a value of less
+    /// than 8 KiB, at most 8 seconds and 8,192 offsets from the batch's first. Anything else,
+    /// mistakes included, is left to [`Records::any_record`].
     #[inline(always)]
-    fn record(&mut self) -> Result<RecordRef<'a>, DecodeError> {
-        let start = self.at;
+    fn short_record(&mut self) -> Option<RecordRef<'a>> {
+        let (length, rest) = short_varint(self.rest)?;
+        let (bytes, rest) = rest.split_at_checked(length_of(length))?;
+        // Attributes, deltas and the key's length in one word. Which deltas take a second byte is
+        // decided by jumps, which are foreseen, where arithmetic would have to be waited for.
+        let word = u64::from_le_bytes(*bytes.first_chunk()?);
+        let (timestamp_delta, offset_delta, key, next) = match (word & 0x8000 == 0, word) {
+            (true, word) if word & 0x80_0000 == 0 => unpack::<1, 1>(word)?,
+            (true, word) => unpack::<1, 2>(word)?,
+            (false, word) if word & 0x8000_0000 == 0 => unpack::<2, 1>(word)?,
+            (false, word) => unpack::<2, 2>(word)?,
+        };
+        let offset_delta = offset_delta.rotate_right(1);
+        if offset_delta > self.last_offset_delta {
+            return None;
+        }
+        let delta = unzigzag64(u64::from(timestamp_delta)) & self.delta_mask;
+        let timestamp = self.base_timestamp.checked_add(delta)?;
+        let (key, tail) = short_field(key, bytes.get(next..)?)?;
+        let (value, tail) = short_varint(tail)?;
+        let (value, headers) = short_field(value, tail)?;
+        if headers.is_empty() {
+            return None;
+        }
+        self.rest = rest;
+        // The header was checked to leave room for every delta.
+        let offset = self.base_offset.wrapping_add(i64::from(offset_delta));
+        Some(RecordRef { body: self.body, offset, timestamp, key, value, headers })
+    }
+
+    /// The next record, and what is behind it; any record, and any mistake.
+    /// It takes a copy, so that the walk itself can stay in registers.
+    #[inline(never)]
+    fn any_record(self) -> Result<(RecordRef<'a>, &'a [u8]), DecodeError> {
+        let start = self.body.len() - self.rest.len();
         let (length, at) = read_i32(self.body, start).ok_or_else(|| bad_varint(start))?;
-        let end = at.wrapping_add(length as usize);
-        // A negative length wraps to an end before the start, which no range can have.
-        let bytes =
-            self.body.get(..end).filter(|_| end > at).ok_or_else(|| self.too_long(at, length))?;
-        let (timestamp_delta, next) = read_i64(bytes, at + 1).ok_or_else(|| bad_varint(at + 1))?;
+        let size = usize::try_from(length).map_err(|_| negative(start, length))?;
+        let left = self.body.len() - at;
+        let bytes = self.body.get(..at + size).filter(|_| size > 0);
+        let bytes = bytes.ok_or_else(|| ends_early(at, size.max(1), left))?;
+        let (delta, next) = read_i64(bytes, at + 1).ok_or_else(|| bad_varint(at + 1))?;
         let (offset_delta, next) = read_i32(bytes, next).ok_or_else(|| bad_varint(next))?;
         let (key, next) = field(bytes, next)?;
         let (value, next) = field(bytes, next)?;
@@ -57,36 +97,23 @@ impl<'a> Records<'a> {
         if offset_delta as u32 > self.last_offset_delta {
             return Err(DecodeError::new(start, DecodeErrorKind::OffsetOutOfRange));
         }
-        let timestamp = match self.append_time {
-            Some(time) => time,
-            None => self.base_timestamp.checked_add(timestamp_delta).ok_or_else(|| bad_time(at))?,
-        };
-        self.at = end;
-        Ok(RecordRef {
+        let delta = delta & self.delta_mask;
+        let timestamp = self.base_timestamp.checked_add(delta).ok_or_else(|| bad_time(at))?;
+        let record = RecordRef {
             body: self.body,
-            // The header was checked to leave room for every delta.
             offset: self.base_offset.wrapping_add(i64::from(offset_delta)),
             timestamp,
             key,
             value,
             headers: headers.ok_or_else(|| ends_early(next, 1, 0))?,
-            headers_at: next,
-        })
-    }
-
-    #[cold]
-    fn too_long(&self, at: usize, length: i32) -> DecodeError {
-        match usize::try_from(length) {
-            Ok(wanted) => ends_early(at, wanted.max(1), self.body.len().saturating_sub(at)),
-            Err(_) => DecodeError::new(at, DecodeErrorKind::NegativeLength { length }),
-        }
+        };
+        Ok((record, self.body.get(bytes.len()..).unwrap_or_default()))
     }
 
     /// After the last record: nothing may be left.
-    #[cold]
     fn finish(&mut self) -> Option<Result<RecordRef<'a>, DecodeError>> {
-        let left = self.body.len().saturating_sub(self.at);
-        let at = std::mem::replace(&mut self.at, self.body.len());
+        let left = std::mem::take(&mut self.rest).len();
+        let at = self.body.len() - left;
         (left > 0).then(|| Err(DecodeError::new(at, DecodeErrorKind::LeftOver { left })))
     }
 }
@@ -100,17 +127,25 @@ impl<'a> Iterator for Records<'a> {
             return self.finish();
         }
         self.left -= 1;
-        let record = self.record();
-        if record.is_err() {
-            self.left = 0;
-            self.at = self.body.len();
+        if let Some(record) = self.short_record() {
+            return Some(Ok(record));
         }
-        Some(record)
+        match self.clone().any_record() {
+            Ok((record, rest)) => {
+                self.rest = rest;
+                Some(Ok(record))
+            }
+            Err(error) => {
+                self.left = 0;
+                self.rest = &[];
+                Some(Err(error))
+            }
+        }
     }
 
     /// The upper bound is what the remaining bytes can hold, whatever the header claims.
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let most = self.body.len().saturating_sub(self.at) / SMALLEST_RECORD;
+        let most = self.rest.len() / SMALLEST_RECORD;
         (0, Some(most.min(self.left as usize) + 1))
     }
 }
@@ -126,7 +161,6 @@ pub struct RecordRef<'a> {
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: &'a [u8],
-    headers_at: usize,
 }
 
 impl<'a> RecordRef<'a> {
@@ -155,10 +189,16 @@ impl<'a> RecordRef<'a> {
         self.value
     }
 
+    /// Whether it has headers, without looking at them.
+    #[inline]
+    pub fn has_headers(&self) -> bool {
+        self.headers != [0]
+    }
+
     /// Its headers, in order, duplicates included.
     #[inline]
     pub fn headers(&self) -> Headers<'a> {
-        Headers { bytes: self.headers, at: 0, left: None, base: self.headers_at }
+        Headers { bytes: self.headers, at: 0, left: None, base: self.range_of(self.headers).start }
     }
 
     /// Where the key stands in the batch's body: for columns that share the buffer instead of
@@ -194,12 +234,6 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Whether the record has no headers: asked for every record, so it is one comparison.
-    #[inline]
-    pub fn is_none(&self) -> bool {
-        self.bytes == [0]
-    }
-
     fn header(&mut self) -> Result<Option<HeaderRef<'a>>, DecodeError> {
         let left = match self.left {
             Some(left) => left,
@@ -284,8 +318,53 @@ impl<'a> HeaderRef<'a> {
     }
 }
 
-/// A nullable byte field with its length in front: `(field, position behind it)`.
+/// A varint of one or two bytes, still zigzag, and what is behind it.
 #[inline(always)]
+fn short_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 {
+        return Some((u32::from(first), rest));
+    }
+    let (&second, rest) = rest.split_first()?;
+    (second < 0x80).then_some((u32::from(first) & 0x7f | u32::from(second) << 7, rest))
+}
+
+/// The start of a record whose deltas take `T` and `O` bytes, one or two, and whose key's length
+/// one: `(timestamp delta, offset delta, key's length, position behind them)`, still zigzag.
+#[inline(always)]
+fn unpack<const T: u32, const O: u32>(word: u64) -> Option<(u32, u32, u32, usize)> {
+    let bytes = 1 + T + O;
+    // The bits that say that a varint goes on: set in the first of two bytes, clear in the last.
+    let goes_on = |first: u32, len: u32| if len == 2 { 0x80_u64 << (8 * first) } else { 0 };
+    let expected = goes_on(1, T) | goes_on(1 + T, O);
+    if word & (0x8080_8080_8080 << 8) & (u64::MAX >> (56 - 8 * bytes)) != expected {
+        return None;
+    }
+    let varint = |first: u32, len: u32| {
+        let raw = (word >> (8 * first)) as u32;
+        if len == 2 { raw & 0x7f | raw >> 1 & 0x3f80 } else { raw & 0x7f }
+    };
+    Some((varint(1, T), varint(1 + T, O), varint(bytes, 1), bytes as usize + 1))
+}
+
+/// A length of a few bits, still zigzag. A negative one, which is odd, becomes too large for any
+/// slice.
+#[inline(always)]
+fn length_of(raw: u32) -> usize {
+    raw.rotate_right(1) as usize
+}
+
+/// A nullable byte field whose length, still zigzag, was read, and what is behind it.
+#[inline(always)]
+fn short_field(raw: u32, bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    if raw == NULL {
+        return Some((None, bytes));
+    }
+    let (field, rest) = bytes.split_at_checked(length_of(raw))?;
+    Some((Some(field), rest))
+}
+
+/// A nullable byte field with its length in front: `(field, position behind it)`.
 fn field(bytes: &[u8], at: usize) -> Result<(Option<&[u8]>, usize), DecodeError> {
     let (length, start) = read_i32(bytes, at).ok_or_else(|| bad_varint(at))?;
     if length < 0 {
@@ -318,5 +397,11 @@ fn ends_early(at: usize, wanted: usize, left: usize) -> DecodeError {
     DecodeError::new(at, DecodeErrorKind::UnexpectedEnd { wanted, left })
 }
 
+/// A length of -1, still zigzag.
+const NULL: u32 = 1;
 /// Length, attributes, two deltas, two lengths and a count, one byte each.
 const SMALLEST_RECORD: usize = 7;
+
+#[cfg(test)]
+#[path = "tests/record.rs"]
+mod tests;

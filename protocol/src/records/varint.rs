@@ -69,13 +69,13 @@ pub(super) fn zigzag64(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// Undoes the zigzag form of 32 bits.
-#[inline(always)]
-pub(super) fn unzigzag32(raw: u32) -> i32 {
+fn unzigzag32(raw: u32) -> i32 {
     (raw >> 1) as i32 ^ -((raw & 1) as i32)
 }
 
-fn unzigzag64(raw: u64) -> i64 {
+/// Undoes the zigzag form of 64 bits.
+#[inline(always)]
+pub(super) fn unzigzag64(raw: u64) -> i64 {
     (raw >> 1) as i64 ^ -((raw & 1) as i64)
 }
 

@@ -157,6 +157,7 @@ pub(super) struct Writer {
 
 impl Default for Writer {
     fn default() -> Self {
+        // It grows by itself with the first block of 64 KiB.
         Self { table: CompressTable::small() }
     }
 }
@@ -217,8 +218,7 @@ const STORED: u32 = 1 << 31;
 const END_MARK: u32 = 0;
 /// How far back a linked block may refer, in bytes.
 const WINDOW: usize = 64 << 10;
-/// What goes into one block: just small enough for the hash table with entries of 16 bits, which
-/// stays in the L1 cache.
-const BLOCK: usize = (64 << 10) - 2;
+/// What goes into one block, in bytes: all that the header allows.
+const BLOCK: usize = 64 << 10;
 /// The least output that a block gets.
 const MIN_BLOCK: usize = 64;

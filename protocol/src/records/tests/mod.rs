@@ -92,7 +92,7 @@ pub(super) fn own(batch: &Batch, record: &RecordRef<'_>) -> Owned {
         (header.key().unwrap().to_owned(), header.value().map(<[u8]>::to_vec))
     });
     let headers: Vec<_> = headers.collect();
-    assert_eq!(record.headers().is_none(), headers.is_empty());
+    assert_eq!(record.has_headers(), !headers.is_empty());
     Owned {
         offset: record.offset(),
         timestamp: record.timestamp(),
