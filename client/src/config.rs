@@ -12,7 +12,10 @@ use crate::keys::{self, Key, OptionValue, Status};
 
 /// Makes `Config` and its key table from rows of: doc, name and setter, type, default, string key.
 macro_rules! options {
-    ($($(#[doc = $doc:literal])+ $field:ident / $setter:ident: $type:ty = $default:expr, $key:literal;)+) => {
+    ($(
+        $(#[doc = $doc:literal])+
+        $field:ident / $setter:ident: $type:ty = $default:expr, $key:literal;
+    )+) => {
         /// Every option of a client. `Default` gives Kafka's defaults, and no bootstrap server.
         #[derive(Clone, PartialEq)]
         pub struct Config {
@@ -27,12 +30,15 @@ macro_rules! options {
         }
 
         impl Config {
-            $($(#[doc = $doc])+ #[doc = concat!("\n\nString key: `", $key, "`.")]
+            $($(#[doc = $doc])+
+            #[doc = concat!("\n\nString key: `", $key, "`.")]
             pub fn $field(&self) -> &$type {
                 &self.$field
             }
 
-            $(#[doc = $doc])+ #[doc = concat!("\n\nString key: `", $key, "`; default: `", stringify!($default), "`.")]
+            $(#[doc = $doc])+
+            #[doc = concat!("\n\nString key: `", $key, "`.")]
+            #[doc = concat!("Default: `", stringify!($default), "`.")]
             #[must_use]
             pub fn $setter(mut self, value: $type) -> Self {
                 self.$field = value;
@@ -75,24 +81,31 @@ options! {
     /// (KIP-392).
     client_rack / with_client_rack: String = String::new(), "client.rack";
     /// How long one request may take before its connection is given up.
-    request_timeout / with_request_timeout: Duration = Duration::from_secs(30), "request.timeout.ms";
+    request_timeout / with_request_timeout: Duration = Duration::from_secs(30),
+        "request.timeout.ms";
     /// How long a call may take with all its retries, where it has no time limit of its own.
     api_timeout / with_api_timeout: Duration = Duration::from_secs(60), "default.api.timeout.ms";
     /// How long opening a connection may take, up to the broker's first answer. Java waits 10000
     /// for the TCP connection alone.
-    connect_timeout / with_connect_timeout: Duration = Duration::from_secs(5), "socket.connection.setup.timeout.ms";
+    connect_timeout / with_connect_timeout: Duration = Duration::from_secs(5),
+        "socket.connection.setup.timeout.ms";
     /// The first pause before a broker that failed is tried again.
-    reconnect_backoff / with_reconnect_backoff: Duration = Duration::from_millis(50), "reconnect.backoff.ms";
+    reconnect_backoff / with_reconnect_backoff: Duration = Duration::from_millis(50),
+        "reconnect.backoff.ms";
     /// The longest pause before a broker that failed is tried again.
-    reconnect_backoff_max / with_reconnect_backoff_max: Duration = Duration::from_secs(1), "reconnect.backoff.max.ms";
+    reconnect_backoff_max / with_reconnect_backoff_max: Duration = Duration::from_secs(1),
+        "reconnect.backoff.max.ms";
     /// The first pause before a request is repeated.
     retry_backoff / with_retry_backoff: Duration = Duration::from_millis(100), "retry.backoff.ms";
     /// The longest pause before a request is repeated (KIP-580).
-    retry_backoff_max / with_retry_backoff_max: Duration = Duration::from_secs(1), "retry.backoff.max.ms";
+    retry_backoff_max / with_retry_backoff_max: Duration = Duration::from_secs(1),
+        "retry.backoff.max.ms";
     /// How old the view of the cluster may grow before it is refreshed unasked.
-    metadata_max_age / with_metadata_max_age: Duration = Duration::from_secs(300), "metadata.max.age.ms";
+    metadata_max_age / with_metadata_max_age: Duration = Duration::from_secs(300),
+        "metadata.max.age.ms";
     /// How long a connection without requests is kept; -1 keeps it until the broker closes it.
-    max_idle / with_max_idle: Option<Duration> = Some(Duration::from_secs(540)), "connections.max.idle.ms";
+    max_idle / with_max_idle: Option<Duration> = Some(Duration::from_secs(540)),
+        "connections.max.idle.ms";
     /// How many requests may await an answer on one connection. A producer keeps order with up to
     /// five.
     max_in_flight / with_max_in_flight: u32 = 5, "max.in.flight.requests.per.connection";
@@ -106,7 +119,8 @@ options! {
     /// not by default.
     send_buffer / with_send_buffer: Option<i32> = Some(-1), "send.buffer.bytes";
     /// How bytes travel: only `PLAINTEXT` in this version.
-    security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext, "security.protocol";
+    security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext,
+        "security.protocol";
     /// Whether asking for a topic to read may create it, where the brokers allow that. Java's
     /// consumer says true.
     allow_auto_create / with_allow_auto_create: bool = false, "allow.auto.create.topics";
@@ -120,7 +134,8 @@ options! {
     /// The most bytes one fetch brings; a larger single batch comes whole.
     fetch_max_bytes / with_fetch_max_bytes: u32 = 50 << 20, "fetch.max.bytes";
     /// How long a broker waits for the least bytes of a fetch.
-    fetch_max_wait / with_fetch_max_wait: Duration = Duration::from_millis(500), "fetch.max.wait.ms";
+    fetch_max_wait / with_fetch_max_wait: Duration = Duration::from_millis(500),
+        "fetch.max.wait.ms";
     /// The most bytes of one partition that a fetch brings; a larger first batch comes whole.
     partition_fetch_bytes / with_partition_fetch_bytes: u32 = 1 << 20, "max.partition.fetch.bytes";
 
@@ -146,7 +161,8 @@ options! {
     /// How long appending may wait for memory or metadata.
     max_block / with_max_block: Duration = Duration::from_secs(60), "max.block.ms";
     /// How long a record may take from being appended to its outcome.
-    delivery_timeout / with_delivery_timeout: Duration = Duration::from_secs(120), "delivery.timeout.ms";
+    delivery_timeout / with_delivery_timeout: Duration = Duration::from_secs(120),
+        "delivery.timeout.ms";
     /// The largest produce request, and so the largest record, in bytes.
     max_request_size / with_max_request_size: usize = 1 << 20, "max.request.size";
     /// How often a batch is sent again within its delivery timeout.
@@ -158,9 +174,7 @@ options! {
 impl Config {
     /// Kafka's defaults with these bootstrap servers, `host:port` separated by commas.
     pub fn new(bootstrap: &str) -> Result<Self> {
-        let mut config = Self::default();
-        config.bootstrap = parse_bootstrap(bootstrap)?;
-        Ok(config)
+        Ok(Self { bootstrap: parse_bootstrap(bootstrap)?, ..Self::default() })
     }
 
     /// Reads string options. A later pair replaces an earlier one of the same key. As in Java,

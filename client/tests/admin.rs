@@ -28,13 +28,11 @@ async fn write(client: &klamm_client::Client, topic: &str, partition: i32, times
         let mut builder = BatchBuilder::new(BatchOptions::default());
         builder.try_push(&RecordParts::new(*timestamp, None, Some(b"v"))).unwrap();
         let records: Bytes = builder.seal().to_bytes();
-        let data =
-            PartitionProduceData { index: partition, records: Some(records), ..Default::default() };
+        let data = PartitionProduceData { index: partition, records: Some(records) };
         let topic = TopicProduceData {
             name: topic.to_owned(),
             topic_id: known.id,
             partition_data: vec![data],
-            ..Default::default()
         };
         let request = ProduceRequest {
             acks: -1,

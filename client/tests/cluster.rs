@@ -59,6 +59,22 @@ async fn a_topic_that_does_not_exist_is_an_answer_and_is_not_created() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_gone_keeps_its_partitions_until_another_takes_its_name() {
+    let door = cluster(1).await;
+    door.with(|cluster| cluster.create_topic("t", 3, 1)).unwrap();
+    let client = client(&door).await;
+    let old = client.cluster().topic("t", soon()).await.unwrap();
+    door.with(|cluster| cluster.delete_topic("t"));
+    client.cluster().refresh(soon()).await.unwrap();
+    let error = client.cluster().topic("t", soon()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(client.view().topics.get("t").unwrap().partitions, old.partitions);
+    door.with(|cluster| cluster.create_topic("t", 1, 1)).unwrap();
+    let new = client.cluster().topic("t", soon()).await.unwrap();
+    assert!(new.id != old.id && new.partitions.len() == 1);
+}
+
+#[tokio::test]
 async fn a_topic_to_write_may_be_created_by_asking() {
     let door = cluster(1).await;
     let client = client(&door).await;

@@ -243,4 +243,5 @@ fn too_late(address: &Address) -> Error {
 
 const BOOTSTRAP_HINT: &str =
     "start the broker, or check that bootstrap.servers names its listener for clients";
-const ADVERTISED_HINT: &str = "the cluster advertises this address (advertised.listeners); make sure that it can be reached from here";
+const ADVERTISED_HINT: &str = "the cluster advertises this address (advertised.listeners); make \
+                               sure that it can be reached from here";

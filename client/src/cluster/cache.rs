@@ -107,34 +107,38 @@ impl Cache {
         }
         let patience = if create { CREATING } else { PROPAGATING };
         let patience = deadline.min(Instant::now() + patience);
-        let mut news = self.news();
-        self.want(name, create);
         let mut last = None;
         loop {
+            let news = self.news();
+            self.want(name, create);
             match news.come(deadline).await {
                 None => return Err(no_news(last).with("topic", name)),
                 Some(Err(error)) => last = Some(error),
-                Some(Ok(())) => {
-                    let view = self.view();
-                    if let Some(known) = usable(&view, name) {
-                        return Ok(known);
-                    }
-                    let code = view
-                        .topics
-                        .get(name)
-                        .map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
-                    let late = Instant::now() >= patience;
-                    if !code.is_retriable() || late && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
-                    {
-                        self.shared.machine().forget(name);
-                        return Err(no_topic(code, name));
-                    }
-                    last = Some(Error::broker(code));
-                }
+                Some(Ok(())) => match self.judge(name, Instant::now() >= patience) {
+                    Ok(known) => return Ok(known),
+                    Err(error) if error.is_retriable() => last = Some(error),
+                    Err(error) => return Err(error),
+                },
             }
-            news = self.news();
-            self.mark_stale();
         }
+    }
+
+    /// What the newest view says of a topic: a retriable error if it is to be asked for again. One
+    /// that never existed is forgotten; of one that did, partitions and epochs are kept.
+    fn judge(&self, name: &str, late: bool) -> Result<Arc<Topic>> {
+        let view = self.view();
+        if let Some(known) = usable(&view, name) {
+            return Ok(known);
+        }
+        let topic = view.topics.get(name).filter(|topic| !topic.error.is_ok());
+        let code = topic.map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
+        if code.is_retriable() && !(late && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) {
+            return Err(Error::broker(code));
+        }
+        if topic.is_none_or(|topic| topic.partitions.is_empty()) {
+            self.shared.machine().forget(name);
+        }
+        Err(no_topic(code, name))
     }
 
     /// What comes of refreshes that begin from now on; to be called before what makes one begin.

@@ -37,7 +37,10 @@ pub(super) async fn race<A, T: 'static>(
                     next_at = Instant::now();
                 }
                 // A task is only lost with its runtime, and then nobody waits here either.
-                Err(lost) => failures.push(Error::new(ErrorKind::Internal, "an attempt was lost").with_source(lost)),
+                Err(lost) => {
+                    let error = Error::new(ErrorKind::Internal, "an attempt was lost");
+                    failures.push(error.with_source(lost));
+                }
             },
             () = sleep_until(deadline) => return Err(out_of_time(failures)),
             () = sleep_until(next_at), if waiting.len() > 0 => {}

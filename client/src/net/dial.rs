@@ -80,6 +80,8 @@ impl TcpDial {
         if let Some(size) = self.send_buffer {
             socket.set_send_buffer_size(size)?;
         }
+        // A broker that vanished without a word is noticed even while nothing is asked of it.
+        socket.set_keepalive(true)?;
         let stream = socket.connect(address).await?;
         // Requests are written whole; waiting for more only adds latency.
         stream.set_nodelay(true)?;

@@ -114,10 +114,11 @@ impl<S: Stream> Driver<S> {
     /// order nothing starves: room and output are bounded, and what is due is looked at after each
     /// step.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if self.connection.capacity() > 0 && !self.asked_to_close {
-            if let Poll::Ready(command) = self.commands.poll_recv(cx) {
-                return Poll::Ready(Step::Command(command));
-            }
+        if self.connection.capacity() > 0
+            && !self.asked_to_close
+            && let Poll::Ready(command) = self.commands.poll_recv(cx)
+        {
+            return Poll::Ready(Step::Command(command));
         }
         if let Poll::Ready(step) = self.poll_write(cx) {
             return Poll::Ready(step);

@@ -12,6 +12,7 @@ use klamm_protocol::error::DecodeError;
 use klamm_protocol::header::{decode_response, encode_request};
 use klamm_protocol::session::connection::{CloseReason, ConnectionOptions, Outgoing};
 use klamm_protocol::session::handshake::{Handshake, HandshakeEvent, Versions};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
@@ -208,13 +209,7 @@ impl Shared {
             })?;
         let limit = Instant::now() + self.identity.request_timeout;
         let deadline = deadline.min(limit);
-        let room = timeout_at(deadline, self.commands.reserve()).await;
-        let unsent = |reason| Loss { reason, sent: false, failure: None };
-        let permit = match room {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Err(self.lost(R::KEY, unsent(Some(CloseReason::Ended)))),
-            Err(_) => return Err(self.lost(R::KEY, unsent(None))),
-        };
+        let permit = self.room(deadline).await.map_err(|loss| self.lost(R::KEY, loss))?;
         let (reply, answer) = oneshot::channel();
         let deadline = deadline.into_std();
         permit
@@ -224,7 +219,28 @@ impl Shared {
             Ok(Err(loss)) => Err(self.lost(R::KEY, loss)),
             // The loop was dropped with its runtime, at a point nobody knows.
             Err(_) => {
-                Err(self.lost(R::KEY, Loss { sent: true, ..unsent(Some(CloseReason::Asked)) }))
+                let loss = Loss { reason: Some(CloseReason::Asked), sent: true, failure: None };
+                Err(self.lost(R::KEY, loss))
+            }
+        }
+    }
+
+    /// Room for one command. Requests get it in the order in which they were first polled, which
+    /// producers rely on: those who wait are served in turn, and nobody finds room before them.
+    async fn room(
+        &self,
+        deadline: Instant,
+    ) -> std::result::Result<mpsc::Permit<'_, Command>, Loss> {
+        let lost = |reason| Loss { reason, sent: false, failure: None };
+        match self.commands.try_reserve() {
+            Ok(permit) => Ok(permit),
+            Err(TrySendError::Closed(())) => Err(lost(Some(CloseReason::Ended))),
+            Err(TrySendError::Full(())) => {
+                match timeout_at(deadline, self.commands.reserve()).await {
+                    Ok(Ok(permit)) => Ok(permit),
+                    Ok(Err(_)) => Err(lost(Some(CloseReason::Ended))),
+                    Err(_) => Err(lost(None)),
+                }
             }
         }
     }

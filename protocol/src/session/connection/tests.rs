@@ -279,8 +279,9 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    let request = (any::<bool>(), 1..20_u64);
     prop_oneof![
-        8 => (any::<bool>(), 1..20_u64).prop_map(|(answered, seconds)| Op::Request { answered, seconds }),
+        8 => request.prop_map(|(answered, seconds)| Op::Request { answered, seconds }),
         8 => (1..40_usize).prop_map(Op::Write),
         8 => Just(Op::Answer),
         1 => proptest::collection::vec(any::<u8>(), 0..12).prop_map(Op::Garbage),
@@ -386,7 +387,9 @@ impl World {
 
 proptest! {
     #[test]
-    fn every_request_has_exactly_one_end_and_it_is_true(ops in proptest::collection::vec(op(), 0..80)) {
+    fn every_request_has_exactly_one_end_and_it_is_true(
+        ops in proptest::collection::vec(op(), 0..80),
+    ) {
         let now = Instant::now();
         let mut world = World {
             now,
@@ -406,7 +409,10 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_from_a_peer_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), ready: bool) {
+    fn no_bytes_from_a_peer_make_it_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ready: bool,
+    ) {
         let now = Instant::now();
         let mut connection = Connection::new(now, options());
         if ready {

@@ -229,7 +229,10 @@ fn impossible_numbers_of_a_peer_are_left_out() {
 proptest! {
     #[test]
     fn no_sequence_of_answers_takes_an_epoch_back(
-        answers in proptest::collection::vec((0..3_i32, 1..4_i32, -1..20_i32, any::<bool>()), 1..40),
+        answers in proptest::collection::vec(
+            (0..3_i32, 1..4_i32, -1..20_i32, any::<bool>()),
+            1..40,
+        ),
     ) {
         let now = Instant::now();
         let mut metadata = machine(now);
@@ -237,9 +240,13 @@ proptest! {
         let mut highest = [-1_i32; 3];
         for (index, node, epoch, hinted) in answers {
             if hinted {
-                let topic = Arc::from("t");
-                let hint = LeaderHint { topic, partition: index, leader: node, leader_epoch: epoch, endpoint: None };
-                metadata.handle_leader(hint);
+                metadata.handle_leader(LeaderHint {
+                    topic: Arc::from("t"),
+                    partition: index,
+                    leader: node,
+                    leader_epoch: epoch,
+                    endpoint: None,
+                });
             } else {
                 tell(&mut metadata, now, &topic(ID, vec![partition(index, node, epoch.max(0))]));
             }
