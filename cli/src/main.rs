@@ -1,4 +1,100 @@
-//! The `klamm` command.
+//! The `klamm` command: words in, rows on stdout, everything else on stderr, and an exit status that scripts can
+//! rely on. It joins the layers and holds no logic that a library user would miss.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod broker;
+mod checkpoint;
+mod cluster;
+mod failure;
+mod generate;
+mod offsets;
+mod output;
+mod pairs;
+mod pipeline;
+mod progress;
+mod read;
+mod signals;
+mod stream;
+mod topics;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let verbose = cli.verbose;
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => say(&failure, verbose),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Completions(args) => {
+            generate::completions(args.shell);
+            Ok(())
+        }
+        Command::Man(args) => generate::man(&args.dir),
+        Command::Token(_) => Err(Failure::failed(
+            "delegation tokens need a secured connection, which this version does not have yet",
+        )),
+        Command::Checkpoint(args) => checkpoint::run(&args),
+        Command::Read(args) => block_on(read::run(args)),
+        Command::Write(args) => block_on(write::run(args)),
+        Command::Stream(args) => block_on(stream::run(args)),
+        Command::Broker(args) => block_on(broker::run(args)),
+        Command::Offsets(args) => block_on(offsets::run(args)),
+        Command::Topics(args) => block_on(topics::run(args.verb)),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a command that talks to the network.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A blocked reader of stdin must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// Help and version are answers; anything else is one line and the status for a wrong command line.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    match refusal.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that went away has read enough.
+            let _ = refusal.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = refusal.print();
+            ExitCode::from(failure::Status::Usage as u8)
+        }
+        _ => say(&Failure::usage(refusal_line(refusal)), false),
+    }
+}
+
+/// Clap's message without its usage block: the first paragraph, and its tips.
+fn refusal_line(refusal: &clap::Error) -> String {
+    let text = refusal.render().to_string();
+    let lines = text.lines().take_while(|line| !line.starts_with("Usage:"));
+    let line = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    line.trim_start_matches("error: ").to_owned()
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a failure is said")]
+fn say(failure: &Failure, verbose: bool) -> ExitCode {
+    eprintln!("{}", failure.render(verbose));
+    failure.exit_code()
+}

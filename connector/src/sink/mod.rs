@@ -12,8 +12,10 @@ use futures_core::Stream;
 use crate::error::Result;
 
 pub mod validate;
+mod without_column;
 mod writer;
 
+pub use without_column::WithoutColumn;
 pub use writer::{KafkaSink, batch_write};
 
 /// Rows on their way: Arrow batches of one schema, ended by the first error.
