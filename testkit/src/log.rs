@@ -152,7 +152,7 @@ impl PartitionLog {
     }
 
     /// Keeps the high watermark from passing `offset`, as replicas that lag do; `None` lets it
-    /// follow the end of the log again.
+    /// follow the end of the log again. Producers that ask for all acks do not wait for it.
     pub fn hold_high_watermark(&mut self, offset: Option<i64>) {
         self.held_watermark = offset;
     }
@@ -240,6 +240,20 @@ impl PartitionLog {
             run.next_offset = batch.last_offset() + 1;
         }
         run
+    }
+
+    /// The first `bytes` bytes of the batch that holds `offset`, as a broker adds them to a run
+    /// when its byte limit falls into a batch.
+    pub fn read_prefix(&self, offset: i64, limit: i64, bytes: usize) -> Vec<Bytes> {
+        let mut left = bytes;
+        let batch = self.batches_from(offset, limit).next();
+        let mut parts = Vec::new();
+        for part in batch.into_iter().flat_map(StoredBatch::parts) {
+            let taken = part.len().min(left);
+            left -= taken;
+            parts.push(part.slice(..taken));
+        }
+        parts
     }
 
     /// The bytes that [`read`](Self::read) would give, without giving them; stops counting once

@@ -34,6 +34,9 @@ pub struct ClusterConfig {
     pub log: LogRules,
     /// The most record bytes of one fetch response (`fetch.max.bytes`). Default 55 MiB, as Kafka's.
     pub max_fetch_bytes: usize,
+    /// Fill a fetch up to its byte limit with the beginning of a batch, as brokers do that send
+    /// from files. Clients have to ignore it. Default false.
+    pub cut_batches: bool,
     /// Fetch sessions kept for each broker; the one used longest ago makes room. Default 1,000.
     pub fetch_sessions: usize,
     /// The most consumer groups. Default 1,000.
@@ -61,6 +64,7 @@ impl Default for ClusterConfig {
             max_partitions: 10_000,
             log: LogRules::default(),
             max_fetch_bytes: 55 << 20,
+            cut_batches: false,
             fetch_sessions: 1_000,
             max_groups: 1_000,
             initial_rebalance_delay: Duration::ZERO,

@@ -16,7 +16,7 @@ use klamm_protocol::messages::fetch::{FetchRequest, NodeEndpoint};
 use super::outbox::{ConnId, Context, Origin, Outbox};
 use super::topology::Topology;
 use answer::{FetchAnswer, TopicAnswer};
-use read::{Readable, locate, topic_of};
+use read::{How, Readable, locate, topic_of};
 use session::{Plan, Sessions, TopicKey, Want};
 
 /// Sessions and parked fetches of all nodes.
@@ -141,12 +141,13 @@ impl Fetches {
             session_id: fetch.plan.session.map_or(0, |session| session.id),
             ..FetchAnswer::default()
         };
+        let how = How { committed: fetch.committed, cut: topology.config().cut_batches };
         let mut leaders = BTreeSet::new();
         let mut room = fetch.max_bytes;
         let mut empty = true;
         for want in &fetch.plan.wants {
             let located = locate(topology, fetch.origin.node, fetch.committed, want);
-            let partition = read::read(&located, want, room, empty, fetch.committed);
+            let partition = read::read(&located, want, room, empty, how);
             room = room.saturating_sub(partition.records.bytes);
             empty &= partition.records.bytes == 0;
             if partition.current_leader.leader_id >= 0 {

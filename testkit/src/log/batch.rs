@@ -237,7 +237,8 @@ const CRC: usize = 17;
 const ATTRIBUTES: usize = 21;
 const MAX_TIMESTAMP: usize = 35;
 const APPEND_TIME_BIT: i16 = 0b1000;
-/// Bodies below this are copied rather than shared.
-const SMALL: usize = 4096;
+/// Bodies below this are copied rather than shared: they would keep buffers alive that are mostly
+/// other requests.
+const SMALL: usize = 16 << 10;
 /// No batch may inflate to more than this while it is looked into.
 const MAX_INFLATED: usize = 64 << 20;

@@ -1,11 +1,21 @@
 //! One partition of a fetch: in goes where the client stands, out come records, or why not.
 
+use bytes::Bytes;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::fetch::{AbortedTransaction, EpochEndOffset, LeaderIdAndEpoch};
 
 use super::answer::{PartitionAnswer, Pieces};
 use super::session::{TopicKey, Want};
 use crate::broker::topology::{Partition, Topic, Topology};
+
+/// How a fetch is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// Only up to the last stable offset, with the aborted transactions.
+    pub(crate) committed: bool,
+    /// With the beginning of a batch that does not fit.
+    pub(crate) cut: bool,
+}
 
 /// Where a fetch may read from.
 pub(crate) enum Readable<'a> {
@@ -67,7 +77,7 @@ pub(crate) fn read(
     want: &Want,
     room: usize,
     at_least_one: bool,
-    committed: bool,
+    how: How,
 ) -> PartitionAnswer {
     match located {
         Readable::Refused(code, partition) => PartitionAnswer {
@@ -82,8 +92,14 @@ pub(crate) fn read(
         Readable::From(partition, limit) => {
             let log = &partition.log;
             let most = want.max_bytes.min(room);
-            let run = log.read(want.fetch_offset, *limit, most, at_least_one);
-            let aborted = committed.then(|| {
+            let mut run = log.read(want.fetch_offset, *limit, most, at_least_one);
+            if how.cut && run.bytes > 0 {
+                let prefix =
+                    log.read_prefix(run.next_offset, *limit, most.saturating_sub(run.bytes));
+                run.bytes += prefix.iter().map(Bytes::len).sum::<usize>();
+                run.parts.extend(prefix);
+            }
+            let aborted = how.committed.then(|| {
                 log.aborted_between(want.fetch_offset, run.next_offset)
                     .map(|txn| AbortedTransaction {
                         producer_id: txn.producer_id,

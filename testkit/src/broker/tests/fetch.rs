@@ -10,6 +10,8 @@ use klamm_protocol::messages::list_offsets::{
 use klamm_protocol::messages::metadata::MetadataRequest;
 use klamm_protocol::records::ProducerStamp;
 
+use crate::broker::ClusterConfig;
+
 use super::harness::{Bench, batch, fetch_request, only, stamp, stamped, values};
 
 fn patient(offset: i64, min_bytes: i32) -> FetchRequest {
@@ -105,6 +107,26 @@ fn byte_limits_hold_but_the_first_batch_always_comes() {
     assert_eq!(count(size * 2, i32::MAX), 2);
     assert_eq!(count(i32::MAX, size * 3 - 1), 2);
     assert_eq!(count(i32::MAX, size * 3), 3);
+}
+
+#[test]
+fn a_fetch_may_end_within_a_batch_where_the_cluster_is_told_to() {
+    let config = ClusterConfig { cut_batches: true, ..ClusterConfig::default() };
+    let mut bench = Bench::new(config);
+    bench.cluster.create_topic("t", 1, 1).unwrap();
+    for _ in 0..2 {
+        bench.produce(batch(&["value"]));
+    }
+    let whole = bench.cluster.log("t", 0).unwrap().bytes();
+    let mut fetched = |max_bytes: usize| {
+        let mut request = fetch_request("t", 0, 0);
+        request.max_bytes = max_bytes as i32;
+        let records = only(bench.call(&request, 11)).records.unwrap();
+        (records.len(), values(Some(records)).len())
+    };
+    assert_eq!(fetched(whole - 1), (whole - 1, 1));
+    assert_eq!(fetched(whole), (whole, 2));
+    assert_eq!(fetched(1), (whole / 2, 1));
 }
 
 #[test]

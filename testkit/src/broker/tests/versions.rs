@@ -1,9 +1,11 @@
 //! Every API in every version: what is advertised is served, and answers can be encoded.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use klamm_protocol::api::{ApiKey, Request, VersionRange};
 use klamm_protocol::code::ErrorCode;
+use klamm_protocol::header::encode_request;
 use klamm_protocol::messages::api_versions::ApiVersionsRequest;
 use klamm_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use klamm_protocol::messages::delete_topics::DeleteTopicsRequest;
@@ -11,6 +13,7 @@ use klamm_protocol::messages::describe_configs::{DescribeConfigsRequest, Describ
 use klamm_protocol::messages::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, TopicRequest,
 };
+use klamm_protocol::messages::fetch::FetchRequest;
 use klamm_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
@@ -64,6 +67,59 @@ fn every_advertised_version_of_every_api_is_answered_even_if_empty_or_refused() 
     klamm_protocol::for_each_request!(probe_all);
 }
 
+/// Feeds requests with a few bytes changed; the cluster may refuse or close, and must go on.
+fn mutate<R: Request>(bench: &mut Bench, rng: &mut fastrand::Rng, request: &R) {
+    let Some(range) = advertised(bench).get(&R::KEY.code()).copied() else {
+        return;
+    };
+    for version in range.min..=range.max {
+        let Ok(frame) = encode_request(request, version, 1, Some("bench")) else {
+            continue;
+        };
+        let frame = frame.into_bytes().split_off(4);
+        for _ in 0..60 {
+            let mut bytes = frame.to_vec();
+            for _ in 0..rng.usize(1..4) {
+                // Past the key and version, so that the request meets its own handler.
+                let at = rng.usize(4..bytes.len());
+                let values = [0, 1, 0x7f, 0x80, 0xff, rng.u8(..)];
+                bytes[at] = values[rng.usize(..values.len())];
+            }
+            bytes.truncate(rng.usize(8..=bytes.len()));
+            let conn = bench.cluster.connect(1);
+            bench.cluster.handle_frame(bench.now, conn, bytes.into());
+            bench.cluster.disconnect(conn);
+            while bench.cluster.poll_transmit().is_some() {}
+            while bench.cluster.poll_close().is_some() {}
+        }
+    }
+}
+
+#[test]
+fn requests_with_changed_bytes_harm_nobody_else() {
+    let mut bench = Bench::with_topic();
+    let mut rng = fastrand::Rng::with_seed(1);
+    macro_rules! mutate_all {
+        ($($request:path),* $(,)?) => {
+            $(mutate(&mut bench, &mut rng, &<$request>::default());)*
+        };
+    }
+    klamm_protocol::for_each_request!(mutate_all);
+    mutate(&mut bench, &mut rng, &produce_request("t", 0, -1, batch(&["a", "b"])));
+    let begun = FetchRequest { session_epoch: 0, ..fetch_request("t", 0, 0) };
+    mutate(&mut bench, &mut rng, &begun);
+    let topic = CreatableTopic { name: "x".to_owned(), num_partitions: 1, ..Default::default() };
+    mutate(
+        &mut bench,
+        &mut rng,
+        &CreateTopicsRequest { topics: vec![topic], ..Default::default() },
+    );
+    bench.pass(Duration::from_secs(3600));
+    bench.cluster.delete_topic("t");
+    bench.cluster.create_topic("t", 1, 1).unwrap();
+    assert_eq!(bench.produce(batch(&["a"])).base_offset, 0);
+}
+
 #[test]
 fn records_go_in_and_come_out_in_every_version() {
     let mut bench = Bench::with_topic();
@@ -77,7 +133,7 @@ fn records_go_in_and_come_out_in_every_version() {
             assert!(response.responses[0].partition_responses[0].error_code.is_ok(), "{version}");
         },
     );
-    each_version::<klamm_protocol::messages::fetch::FetchRequest>(&mut bench, |bench, version| {
+    each_version::<FetchRequest>(&mut bench, |bench, version| {
         let mut request = fetch_request("t", 0, 0);
         request.topics[0].topic_id = id;
         let response = bench.call(&request, version);
