@@ -6,6 +6,7 @@ mod args;
 mod broker;
 mod checkpoint;
 mod cluster;
+mod demo;
 mod failure;
 mod generate;
 mod offsets;
@@ -56,7 +57,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Broker(args) => block_on(broker::run(args)),
         Command::Offsets(args) => block_on(offsets::run(args)),
         Command::Topics(args) => block_on(topics::run(args.verb)),
-        _ => Ok(()),
+        Command::Demo(args) => block_on(demo::run(args)),
     }
 }
 
