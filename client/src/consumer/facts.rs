@@ -93,9 +93,8 @@ async fn ask_local_start(
     if handle.version_of::<ListOffsetsRequest>()? < FIRST_WITH_LOCAL {
         return Ok(Some(0));
     }
-    let mut request = ListOffsetsRequest::default();
-    request.replica_id = -1;
-    request.topics.push(topic);
+    let topics = vec![topic];
+    let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
     let response = handle.request(&request, deadline).await?;
     let answer = response.topics.first().and_then(|topic| topic.partitions.first());
     Ok(answer.filter(|answer| answer.error_code.is_ok()).map(|answer| answer.offset))
