@@ -13,7 +13,9 @@
 
 pub mod allocation;
 pub mod frame;
+pub mod inflate;
 pub mod mutate;
+pub mod record_batch;
 pub mod request;
 pub mod response;
 
@@ -29,6 +31,11 @@ pub struct Target {
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[
     Target { name: "frame_reader", property: frame::property },
+    Target { name: "inflate_gzip", property: inflate::gzip },
+    Target { name: "inflate_lz4", property: inflate::lz4 },
+    Target { name: "inflate_snappy", property: inflate::snappy },
+    Target { name: "inflate_zstd", property: inflate::zstd },
+    Target { name: "record_batch", property: record_batch::property },
     Target { name: "request_decode", property: request::property },
     Target { name: "response_decode", property: response::property },
 ];
