@@ -1,7 +1,5 @@
 //! Brokers, topics and partitions, asked for afresh each time.
 
-use std::time::Duration;
-
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use klamm_protocol::session::metadata::View;
@@ -9,7 +7,7 @@ use klamm_protocol::wire::Uuid;
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::cluster::{Repeat, Retry, no_topic};
+use crate::cluster::{PROPAGATING, Repeat, Retry, no_topic};
 use crate::error::{Error, Result};
 
 /// Which topics a question is about.
@@ -86,6 +84,3 @@ impl Client {
         Ok(View::of(&response))
     }
 }
-
-/// For so long a topic that one broker does not know may just have been created by another.
-const PROPAGATING: Duration = Duration::from_secs(2);

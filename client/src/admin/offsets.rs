@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::cluster::{Cluster, Repeat, Retry, no_topic};
+use crate::cluster::{Cluster, PROPAGATING, Repeat, Retry, no_topic};
 use crate::config::Isolation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::partition::TopicPartition;
@@ -48,15 +48,17 @@ impl Client {
     /// Looks up offsets. The results stand in the order of the partitions; the same partition may
     /// be asked about twice.
     ///
-    /// Errors, for each: [`ErrorKind::Usage`] if topic or partition does not exist,
-    /// [`ErrorKind::Unsupported`] if the broker is too old for what is looked up, the broker's
-    /// code, or [`ErrorKind::TimedOut`] after `default.api.timeout.ms`. Cancel safe.
+    /// Errors, for each: [`ErrorKind::Usage`] if topic or partition does not exist (new ones are
+    /// waited for two seconds), [`ErrorKind::Unsupported`] if the broker is too old for what is
+    /// looked up, the broker's code, or [`ErrorKind::TimedOut`] after `default.api.timeout.ms`.
+    /// Cancel safe.
     pub async fn list_offsets(
         &self,
         wanted: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
     ) -> Vec<(TopicPartition, Result<ListedOffset>)> {
         let deadline = self.api_deadline();
+        let patience = Instant::now() + PROPAGATING;
         let mut retry = Retry::new(self.cluster(), deadline, Repeat::Harmless);
         let mut outcomes = Outcomes::new(wanted.len(), Repeat::Harmless);
         loop {
@@ -65,8 +67,8 @@ impl Client {
                 break;
             }
             let lookup = Lookup { cluster: self.cluster(), wanted, isolation, deadline };
-            let seen = retry.failures() > 0;
-            lookup.attempt(&pending, seen, &mut outcomes).await;
+            let late = Instant::now() >= patience;
+            lookup.attempt(&pending, late, &mut outcomes).await;
             if !outcomes.another(&mut retry).await {
                 break;
             }
@@ -88,14 +90,9 @@ struct Lookup<'a> {
 type Batches = BTreeMap<(i32, usize), Vec<(usize, i32)>>;
 
 impl Lookup<'_> {
-    async fn attempt(
-        &self,
-        pending: &[usize],
-        refreshed: bool,
-        outcomes: &mut Outcomes<ListedOffset>,
-    ) {
+    async fn attempt(&self, pending: &[usize], late: bool, outcomes: &mut Outcomes<ListedOffset>) {
         let mut tasks = JoinSet::new();
-        for ((node, _), items) in self.batches(pending, refreshed, outcomes).await {
+        for ((node, _), items) in self.batches(pending, late, outcomes).await {
             let request = self.request(&items);
             let newest =
                 items.iter().any(|(index, _)| self.spec(*index) == Some(OffsetSpec::MaxTimestamp));
@@ -126,7 +123,7 @@ impl Lookup<'_> {
     async fn batches(
         &self,
         pending: &[usize],
-        refreshed: bool,
+        late: bool,
         outcomes: &mut Outcomes<ListedOffset>,
     ) -> Batches {
         let mut batches = Batches::new();
@@ -147,7 +144,7 @@ impl Lookup<'_> {
             };
             let here = |error: Error| error.at(name, wanted.partition);
             match known.map(|partition| (partition.leader, partition.leader_epoch)) {
-                None if refreshed => outcomes.settle(
+                None if late => outcomes.settle(
                     index,
                     Err(no_topic(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, name)
                         .with("partition", wanted.partition)),

@@ -301,8 +301,9 @@ fn no_news(last: Option<Error>) -> Error {
 /// Beyond the time for setting up a connection, so much is left for the first answer.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// For so long a topic that one broker does not know may just have been created by another.
-const PROPAGATING: Duration = Duration::from_secs(2);
+/// For so long a topic or partition that one broker does not know may just have been created by
+/// another.
+pub(crate) const PROPAGATING: Duration = Duration::from_secs(2);
 
 /// For so long a broker may take to create a topic that was asked for.
 const CREATING: Duration = Duration::from_secs(5);

@@ -34,7 +34,7 @@ use crate::net::handle::Handle;
 use brokers::Brokers;
 use cache::Cache;
 
-pub(crate) use cache::no_topic;
+pub(crate) use cache::{PROPAGATING, no_topic};
 pub use retry::{Repeat, Retry};
 
 /// A handle on one Kafka cluster; clones share everything. When the last clone is dropped, the
