@@ -196,7 +196,7 @@ impl Word {
         let end = out.len() + self.len + other.len;
         let shift = 8 * self.len as u32;
         let low = self.bits | other.bits << (shift & 63);
-        let high = other.bits >> (64 - shift & 63);
+        let high = other.bits >> ((64 - shift) & 63);
         let both = u128::from(low) | u128::from(high) << 64;
         out.extend_from_slice(&both.to_le_bytes());
         out.truncate(end);
