@@ -7,6 +7,9 @@ use klamm_connector::error::ErrorKind;
 use klamm_connector::offsets::{EARLIEST, LATEST, TopicPartition};
 use klamm_connector::options::ReadMode;
 use klamm_connector::source::{KafkaSource, ReadOrder, StreamSource as _};
+use klamm_protocol::api::ApiKey;
+use klamm_protocol::code::ErrorCode;
+use klamm_testkit::control::Intercept;
 
 const T: (&str, &str) = ("subscribe", "t");
 
@@ -261,4 +264,45 @@ async fn a_wrong_option_of_the_client_is_refused_before_anything_is_contacted() 
         .unwrap();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     assert!(error.to_string().contains("fetch.min.bytes"), "{error}");
+}
+
+/// Reads a plan whose topic is deleted before the reading begins.
+async fn read_deleted(fail: &str) -> klamm_connector::Result<Vec<common::Row>> {
+    let world = World::new(&[("t", 1), ("u", 1)]).await;
+    world.append("t", 0, 1, &["0", "1"]);
+    world.append("u", 0, 1, &["2"]);
+    let pairs = [
+        ("subscribe", "t,u"),
+        ("startingOffsets", r#"{"t":{"0":0},"u":{"0":0}}"#),
+        ("endingOffsets", r#"{"t":{"0":2},"u":{"0":1}}"#),
+        ("failOnDataLoss", fail),
+    ];
+    let plan = world.plan(&pairs).await.unwrap();
+    world.delete("t");
+    collect(plan.rows(ReadOrder::ByPartition)).await
+}
+
+#[tokio::test]
+async fn entry_143_a_topic_that_is_deleted_before_it_is_read_is_a_loss() {
+    let error = read_deleted("true").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DataLoss, "{error:?}");
+    assert!(error.message().contains("offset [0, 2) for topic partition t-0"), "{error}");
+    assert_eq!(read_deleted("false").await.unwrap(), [(0, 0, Some("2".into()))]);
+}
+
+#[tokio::test]
+async fn entry_032_offsets_are_asked_for_as_often_as_the_option_says() {
+    let refusals = |times| {
+        Intercept::on(ApiKey::ListOffsets).times(times).fail(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+    };
+    let start = ("startingTimestamp", "1");
+    let world = thirty().await;
+    let assign = ("assign", r#"{"t":[0]}"#);
+    world.cluster.with(|cluster| cluster.intercept(refusals(2)));
+    assert_eq!(world.values(&[assign, start]).await.unwrap(), numbers(0, 10));
+
+    let world = thirty().await;
+    let rule = world.cluster.with(|cluster| cluster.intercept(refusals(100)));
+    world.values(&[assign, start]).await.unwrap_err();
+    assert_eq!(world.cluster.with(|cluster| cluster.control().matched(rule)), 3);
 }

@@ -10,37 +10,42 @@ use std::hash::Hash;
 
 use super::{PartitionOffsets, TopicPartition};
 
+/// A partition and its offset.
+type Entry<'a> = (&'a TopicPartition, i64);
+
 /// The topics in print order, each with its partitions in print order.
-pub(crate) fn printed(offsets: &PartitionOffsets) -> Vec<(&str, Vec<(&TopicPartition, i64)>)> {
-    let mut sorted: Vec<(&TopicPartition, i64)> = offsets.iter().map(|(k, v)| (k, *v)).collect();
+pub(crate) fn printed(offsets: &PartitionOffsets) -> Vec<(&str, Vec<Entry<'_>>)> {
+    let mut sorted: Vec<Entry<'_>> = offsets.iter().map(|(k, v)| (k, *v)).collect();
     // Java compares strings by UTF-16 unit, Rust by byte; they differ only beyond what brokers allow in a name.
-    sorted.sort_by(|a, b| {
-        a.0.topic
-            .encode_utf16()
-            .cmp(b.0.topic.encode_utf16())
-            .then(a.0.partition.cmp(&b.0.partition))
+    sorted.sort_by(|(a, _), (b, _)| {
+        let by_name = a.topic.encode_utf16().cmp(b.topic.encode_utf16());
+        by_name.then(a.partition.cmp(&b.partition))
     });
-    let mut topics = Table::default();
-    let mut partitions: BTreeMap<&str, (Table<i32>, Vec<(&TopicPartition, i64)>)> = BTreeMap::new();
+    let mut names = Table::default();
+    let mut topics: BTreeMap<&str, Topic<'_>> = BTreeMap::new();
     for (tp, offset) in sorted {
-        let (table, entries) = partitions.entry(&*tp.topic).or_default();
-        table.put(tp.partition, tp.partition);
-        entries.push((tp, offset));
-        topics.put(&*tp.topic, string_hash(&tp.topic));
+        // Inner before outer, and the outer put again for each partition: both decide when a table grows.
+        let topic = topics.entry(&*tp.topic).or_default();
+        topic.table.put(tp.partition, tp.partition);
+        topic.entries.insert(tp.partition, (tp, offset));
+        names.put(&*tp.topic, string_hash(&tp.topic));
     }
-    let ordered = topics.into_order();
-    ordered
-        .into_iter()
-        .filter_map(|topic| Some((topic, inner(partitions.remove(topic)?))))
-        .collect()
+    let ordered = names.into_order().into_iter();
+    ordered.filter_map(|name| Some((name, topics.remove(name)?.into_order()))).collect()
 }
 
-fn inner<'a>(
-    (table, entries): (Table<i32>, Vec<(&'a TopicPartition, i64)>),
-) -> Vec<(&'a TopicPartition, i64)> {
-    let by_id: BTreeMap<i32, (&TopicPartition, i64)> =
-        entries.into_iter().map(|entry| (entry.0.partition, entry)).collect();
-    table.into_order().into_iter().filter_map(|id| by_id.get(&id).copied()).collect()
+/// The partitions of one topic: what is printed, and the table that says in which order.
+#[derive(Default)]
+struct Topic<'a> {
+    table: Table<i32>,
+    entries: BTreeMap<i32, Entry<'a>>,
+}
+
+impl<'a> Topic<'a> {
+    fn into_order(self) -> Vec<Entry<'a>> {
+        let ids = self.table.into_order().into_iter();
+        ids.filter_map(|id| self.entries.get(&id).copied()).collect()
+    }
 }
 
 /// The size of a hash table and its keys: all that is needed to know the order of an iteration.

@@ -187,12 +187,23 @@ impl Lookup {
         }
     }
 
-    /// Both ends of one partition's log.
+    /// Both ends of one partition's log; an empty one where the partition is no more.
     pub(super) async fn both_ends(&self, tp: &TopicPartition) -> Result<(i64, i64)> {
-        let one = |spec| self.ends(vec![(tp.clone(), spec)]);
-        let (earliest, latest) = (one(OffsetSpec::Earliest).await?, one(OffsetSpec::Latest).await?);
-        let of = |offsets: PartitionOffsets| offsets.get(tp).copied().unwrap_or_default();
-        Ok((of(earliest), of(latest)))
+        let asked = Asked::new(Arc::clone(&tp.topic), tp.partition);
+        let asked = [(asked.clone(), OffsetSpec::Earliest), (asked, OffsetSpec::Latest)];
+        self.retried(async || {
+            let mut ends = [0, 0];
+            let answers = self.client.list_offsets(&asked, self.isolation()).await;
+            for (end, (_, answer)) in ends.iter_mut().zip(answers) {
+                match answer {
+                    Ok(found) => *end = found.offset.unwrap_or_default(),
+                    Err(gone) if gone.kind() == klamm_client::ErrorKind::Usage => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(ends.into())
+        })
+        .await
     }
 
     async fn ends(&self, wanted: Vec<(TopicPartition, OffsetSpec)>) -> Result<PartitionOffsets> {

@@ -219,6 +219,9 @@ impl RowReader {
             let tp = TopicPartition::new(error.context("topic")?, partition);
             Some(OffsetRange::new(tp, number("offset")?, number("stop")?))
         };
+        if error.kind() == ClientErrorKind::Usage {
+            return self.forget_vanished(error);
+        }
         let loses = match error.kind() {
             ClientErrorKind::DataLoss => true,
             ClientErrorKind::TimedOut => false,
@@ -234,11 +237,7 @@ impl RowReader {
             return Err(no_progress(&rest, &self.options).with_source(error));
         }
         if self.options.fail_on_data_loss() {
-            let group_id =
-                self.options.group_id().unwrap_or(self.options.group_id_prefix()).to_owned();
-            return Err(DataLoss::UnreadableRange { range: rest, group_id }
-                .into_error()
-                .with_source(error));
+            return Err(self.unreadable(rest).with_source(error));
         }
         self.setbacks += 1;
         if self.setbacks > MAX_SETBACKS {
@@ -251,6 +250,30 @@ impl RowReader {
         tracing::warn!(%error, skipped, "data may have been lost: going on with what is left of {rest}");
         self.resume(&rest.topic_partition, rest.from.max(log_start), log_end);
         Ok(())
+    }
+
+    /// A topic or partition that was there when the ranges were planned is no more.
+    fn forget_vanished(&mut self, error: klamm_client::Error) -> Result<()> {
+        let partition = error.context("partition").and_then(|text| text.parse().ok());
+        let (Some(topic), Some(partition)) = (error.context("topic"), partition) else {
+            return Err(error.into());
+        };
+        let tp = TopicPartition::new(topic, partition);
+        let mut ranges = self.ranges.iter().filter(|range| range.topic_partition == tp);
+        let Some(range) = ranges.next().cloned() else { return Err(error.into()) };
+        if self.options.fail_on_data_loss() {
+            let done = self.positions.get(&tp).copied().unwrap_or(range.from);
+            let until = ranges.next_back().map_or(range.until, |last| last.until);
+            return Err(self.unreadable(OffsetRange::new(tp, done, until)).with_source(error));
+        }
+        tracing::warn!(%error, "data may have been lost: going on without {tp}");
+        self.resume(&tp, 0, 0);
+        Ok(())
+    }
+
+    fn unreadable(&self, range: OffsetRange) -> Error {
+        let group_id = self.options.group_id().unwrap_or(self.options.group_id_prefix()).to_owned();
+        DataLoss::UnreadableRange { range, group_id }.into_error()
     }
 
     /// Reads the present ranges anew from where they were handed out, and of one partition only what lies from `from`
