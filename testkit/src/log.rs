@@ -205,6 +205,12 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Turns one bit of the newest batch, as a failing disk would: readers find a wrong checksum. False if there is no
+    /// batch.
+    pub fn damage_newest(&mut self) -> bool {
+        self.batches.back_mut().map(StoredBatch::damage).is_some()
+    }
+
     /// Appends the marker that ends a producer's transaction, as a transaction coordinator would;
     /// returns its offset.
     ///

@@ -60,6 +60,16 @@ impl StoredBatch {
         Ok(Self { header, head: head.freeze(), body })
     }
 
+    /// Turns the last bit of the batch, as a failing disk would.
+    pub(crate) fn damage(&mut self) {
+        let part = if self.body.is_empty() { &mut self.head } else { &mut self.body };
+        let mut bytes = BytesMut::from(&part[..]);
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+        }
+        *part = bytes.freeze();
+    }
+
     /// The header, as stamped.
     pub fn header(&self) -> &BatchHeader {
         &self.header
