@@ -16,7 +16,7 @@
 //! | [`options`] | names and values as in Spark's guides | checked options, or Spark's refusal |
 //! | [`checkpoint`] | plans and commits | files that are whole or absent; what to do on a restart |
 //! | [`rows`] | Kafka's batches; Arrow rows | Arrow columns over the same bytes; records to send |
-//! | [`format`] | rows; text | JSON, CSV and raw text; rows |
+//! | [`mod@format`] | rows; text | JSON, CSV and raw text; rows |
 //! | [`sink`] | rows | rows that are safe |
 //! | [`source`] | options, ranges | offsets, rows |
 //! | [`query`] | a source, a sink, a checkpoint | one batch after another, and its progress |

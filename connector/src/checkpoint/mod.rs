@@ -9,7 +9,7 @@
 //! ```
 //!
 //! In come decisions of the query, out come files that are whole or absent, and, at the start, what to do next.
-//! [`format`](self::format) knows the bytes, [`disk`] is the only code that touches files, [`recovery`] decides.
+//! [`mod@format`] knows the bytes, [`disk`] is the only code that touches files, [`recovery`] decides.
 
 pub mod disk;
 pub mod format;

@@ -37,7 +37,7 @@ impl<R: BufRead> RowReader<R> {
         }
     }
 
-    /// The next rows: at most `max_rows`, and about [`BATCH_BYTES`]; `None` at the end of the input.
+    /// The next rows: at most `max_rows`, and about 4 MiB; `None` at the end of the input.
     ///
     /// # Errors
     /// [`FormatError::Input`] names the line. The rows before it are handed out first, so that nothing that could
@@ -130,7 +130,7 @@ fn text(bytes: &[u8], line: u64) -> Result<&str, FormatError> {
 }
 
 /// About how much text one batch holds, in bytes.
-pub const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 
 /// The longest line, in bytes: far above what a broker takes, so only a wrong file meets it.
 const MAX_LINE: usize = 256 << 20;

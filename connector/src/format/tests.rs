@@ -11,8 +11,11 @@ use arrow_array::{
 
 use super::*;
 
+/// A key and a value.
+type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Rows as a source hands them out, at offsets 7, 8, ….
-fn source_rows(rows: &[(Option<&[u8]>, Option<&[u8]>)]) -> RecordBatch {
+fn source_rows(rows: &[Pair<'_>]) -> RecordBatch {
     let count = rows.len();
     let micros = vec![1_769_847_300_250_999_i64; count];
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -27,7 +30,7 @@ fn source_rows(rows: &[(Option<&[u8]>, Option<&[u8]>)]) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("columns of one length")
 }
 
-fn print(rows: &[(Option<&[u8]>, Option<&[u8]>)], format: Format, binary: Binary) -> String {
+fn print(rows: &[Pair<'_>], format: Format, binary: Binary) -> String {
     let mut out = Vec::new();
     RowWriter::new(&mut out, format, binary).write(&source_rows(rows)).expect("prints");
     String::from_utf8(out).expect("text")
@@ -84,11 +87,11 @@ fn raw_prints_each_value_and_a_line_break_whatever_its_bytes() {
 
 #[test]
 fn csv_round_trips_null_empty_quotes_and_line_breaks() {
-    let rows: [(Option<&[u8]>, Option<&[u8]>); 3] =
+    let rows: [Pair<'_>; 3] =
         [(None, Some(b"")), (Some(b"a,\"b\""), Some(b"two\nlines")), (Some(b" x"), None)];
     let text = print(&rows, Format::Csv, Binary::Utf8);
     let back = read(&text, Format::Csv, Binary::Utf8).expect("reads");
-    let owned = |at: fn(&(Option<&[u8]>, Option<&[u8]>)) -> Option<Vec<u8>>| {
+    let owned = |at: fn(&Pair<'_>) -> Option<Vec<u8>>| {
         rows.iter().map(at).collect::<Vec<_>>()
     };
     assert_eq!(column(&back, "key"), owned(|row| row.0.map(<[u8]>::to_vec)));

@@ -1,6 +1,6 @@
 //! Every option of the source and of the sink: its spelling, where it counts, its default, what it does.
 //!
-//! The builders' setters are made from the same rows ([`super::builder`]).
+//! The setters of the builders are made from the same rows.
 
 use super::builder::{SinkOptionsBuilder, SourceOptionsBuilder};
 use super::value::{Offsets, OptionText};
