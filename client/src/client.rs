@@ -13,6 +13,26 @@ use crate::net::dial::{Dial, TcpDial};
 
 /// A client of one Kafka cluster. Cheap to clone; all clones share connections and metadata, which
 /// end with the last clone.
+///
+/// ```no_run
+/// # async fn example() -> klamm_client::Result<()> {
+/// use klamm_client::admin::OffsetSpec;
+/// use klamm_client::config::Isolation;
+/// use klamm_client::{Client, Config, TopicPartition};
+///
+/// let client = Client::connect(Config::new("localhost:9092")?).await?;
+/// let ends: Vec<_> = client
+///     .partitions("orders")
+///     .await?
+///     .into_iter()
+///     .map(|partition| (TopicPartition::new("orders", partition), OffsetSpec::Latest))
+///     .collect();
+/// for (partition, end) in client.list_offsets(&ends, Isolation::ReadCommitted).await {
+///     println!("{partition}: {:?}", end?.offset);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Client {
     cluster: Cluster,
@@ -21,11 +41,16 @@ pub struct Client {
 impl Client {
     /// Connects over TCP to any of the bootstrap servers and learns who is in the cluster.
     ///
-    /// Errors: [`crate::ErrorKind::Config`] before anything is contacted;
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Config`] before anything is contacted;
     /// [`crate::ErrorKind::Unreachable`], [`crate::ErrorKind::NotKafka`] or
     /// [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
-    /// seconds (eight seconds by default), at once when every server has refused. Cancel safe:
-    /// nothing is left behind.
+    /// seconds (eight seconds by default), at once when every server has refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is left behind.
     pub async fn connect(config: Config) -> Result<Self> {
         let size = |size: &Option<i32>| size.and_then(|size| u32::try_from(size).ok());
         let dial = TcpDial::new(*config.connect_timeout())
@@ -33,7 +58,11 @@ impl Client {
         Self::connect_with(config, Arc::new(dial)).await
     }
 
-    /// As [`Client::connect`], over streams that `dial` opens.
+    /// As [`Client::connect`], over streams that `dial` opens: through a proxy, say, or in memory.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As [`Client::connect`].
     pub async fn connect_with(config: Config, dial: Arc<dyn Dial>) -> Result<Self> {
         config.check()?;
         let cluster = Cluster::connect(Arc::new(config), dial).await?;

@@ -173,6 +173,10 @@ options! {
 
 impl Config {
     /// Kafka's defaults with these bootstrap servers, `host:port` separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// An address of another form; IPv6 addresses stand in brackets.
     pub fn new(bootstrap: &str) -> Result<Self> {
         Ok(Self { bootstrap: parse_bootstrap(bootstrap)?, ..Self::default() })
     }
@@ -180,9 +184,22 @@ impl Config {
     /// Reads string options. A later pair replaces an earlier one of the same key. As in Java,
     /// idempotence gives way to options it does not agree with, unless it is set itself.
     ///
-    /// Errors: a key nobody knows (the nearest known one is named), a value of the wrong form, a
-    /// key or value that this version does not support, options that contradict each other, no
-    /// bootstrap server.
+    /// ```
+    /// use klamm_client::Config;
+    ///
+    /// let read = [("bootstrap.servers", "broker:9092"), ("compression.type", "zstd")];
+    /// assert!(Config::from_properties(read).is_ok());
+    ///
+    /// let misspelt = [("bootstrap.servers", "broker:9092"), ("compresion.type", "zstd")];
+    /// let error = Config::from_properties(misspelt).unwrap_err();
+    /// assert!(error.to_string().contains("did you mean 'compression.type'?"));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A key nobody knows (the nearest known one is named), a value of the wrong form, a key or
+    /// value that this version does not support, options that contradict each other, no bootstrap
+    /// server.
     pub fn from_properties<K, V>(properties: impl IntoIterator<Item = (K, V)>) -> Result<Self>
     where
         K: AsRef<str>,
@@ -207,8 +224,10 @@ impl Config {
 
     /// Checks what one option cannot know alone; [`crate::Client::connect`] does it too.
     ///
-    /// Errors: no bootstrap server, idempotence without `acks=all` or with more than five requests
-    /// in flight, a delivery timeout shorter than one request, limits of zero.
+    /// # Errors
+    ///
+    /// No bootstrap server, idempotence without `acks=all` or with more than five requests in
+    /// flight, a delivery timeout shorter than one request, limits of zero.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
             Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))

@@ -13,6 +13,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure, cheap to clone so that every waiter can have a copy.
 ///
+/// ```
+/// use klamm_client::{Config, ErrorKind, Fault};
+///
+/// let error = Config::new("no-port").unwrap_err();
+/// assert_eq!((error.kind(), error.fault()), (ErrorKind::Config, Fault::Caller));
+/// assert!(error.to_string().contains("; write host:port"));
+/// ```
+///
 /// `Display` is one line: what failed, the context in brackets, and after a semicolon what would
 /// mend it. The causes are reached by [`std::error::Error::source`]; text that came from the
 /// network is printed without control characters.

@@ -12,6 +12,7 @@ use klamm_client::cluster::CoordinatorKind;
 use klamm_client::{Client, ErrorKind};
 use klamm_protocol::api::ApiKey;
 use klamm_protocol::code::ErrorCode;
+use klamm_protocol::messages::metadata::MetadataRequest;
 use klamm_protocol::session::metadata::LeaderHint;
 use klamm_testkit::control::{Fault, Intercept};
 use tokio::time::Instant;
@@ -233,6 +234,23 @@ async fn those_who_wait_for_a_dead_broker_fail_together() {
         let error = wait.await.unwrap().unwrap_err();
         assert_ne!(error.kind(), ErrorKind::TimedOut, "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_hung_broker_costs_its_own_connection_and_nothing_else() {
+    let door = cluster(2).await;
+    let config = config(&door.bootstrap())
+        .with_request_timeout(Duration::from_millis(300))
+        .with_delivery_timeout(Duration::from_secs(5));
+    let client = Client::connect(config).await.unwrap();
+    let hung = client.cluster().broker(2, soon()).await.unwrap();
+    let well = client.cluster().broker(1, soon()).await.unwrap();
+    door.with(|cluster| cluster.intercept(Intercept::any().at(2).with(Fault::Swallow)));
+    let request = MetadataRequest::default();
+    let (lost, served) =
+        tokio::join!(hung.request(&request, soon()), well.request(&request, soon()));
+    assert_eq!(lost.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert!(served.is_ok() && well.is_open() && !hung.is_open());
 }
 
 #[tokio::test]

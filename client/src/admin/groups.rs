@@ -38,8 +38,14 @@ impl Client {
     /// The stored positions of a group, of these partitions or (`None`) of all that have one. A
     /// partition without a position is not in the answer.
     ///
-    /// Errors: the broker's code for the group or the first partition that has one, or what
-    /// outlasts `default.api.timeout.ms`. Cancel safe.
+    /// # Errors
+    ///
+    /// The broker's code for the group or the first partition that has one, or what outlasts
+    /// `default.api.timeout.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn committed_offsets(
         &self,
         group: &str,
@@ -58,9 +64,14 @@ impl Client {
     /// Stores positions of a group that has no members. The results stand in the order given.
     /// Writing the same position twice does no harm, so what got no answer is written again.
     ///
-    /// Errors, for each: the broker's code, such as `UNKNOWN_MEMBER_ID` while the group has
-    /// members; [`crate::ErrorKind::TimedOut`] after `default.api.timeout.ms`. Not cancel safe:
-    /// positions may or may not be stored.
+    /// # Errors
+    ///
+    /// For each: the broker's code, such as `UNKNOWN_MEMBER_ID` while the group has members;
+    /// [`crate::ErrorKind::TimedOut`] after `default.api.timeout.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: positions may or may not be stored.
     pub async fn commit_offsets(
         &self,
         group: &str,

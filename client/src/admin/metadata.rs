@@ -23,14 +23,24 @@ impl Client {
     /// Asks a broker for the cluster and these topics, past the view that the client keeps. Nothing
     /// is created by asking.
     ///
-    /// A topic that does not exist is in the answer, with its error. Errors: whatever outlasts
-    /// `default.api.timeout.ms`. Cancel safe.
+    /// A topic that does not exist is in the answer, with its error.
+    ///
+    /// # Errors
+    ///
+    /// Whatever outlasts `default.api.timeout.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn metadata(&self, topics: Topics) -> Result<View> {
         self.metadata_until(topics, self.api_deadline()).await
     }
 
-    /// The names of all topics that the caller may see, in order, without Kafka's own. Errors and
-    /// cancel safety as [`Client::metadata`].
+    /// The names of all topics that the caller may see, in order, without Kafka's own.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As [`Client::metadata`].
     pub async fn topic_names(&self) -> Result<Vec<String>> {
         let view = self.metadata(Topics::All).await?;
         let visible = view.topics.values().filter(|topic| !topic.internal && topic.error.is_ok());
@@ -39,8 +49,14 @@ impl Client {
 
     /// The numbers of a topic's partitions, rising, asked for afresh so that new ones are seen.
     ///
-    /// Errors: [`crate::ErrorKind::Usage`] with the broker's code if the topic does not exist or is
-    /// not allowed; one that was just created is waited for two seconds. Cancel safe.
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Usage`] with the broker's code if the topic does not exist or is not
+    /// allowed; one that was just created is waited for two seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn partitions(&self, topic: &str) -> Result<Vec<i32>> {
         let deadline = self.api_deadline();
         let patience = deadline.min(Instant::now() + PROPAGATING);

@@ -48,9 +48,14 @@ impl Client {
     /// Looks up offsets. The results stand in the order of the partitions; the same partition may
     /// be asked about twice.
     ///
-    /// Errors, for each: [`ErrorKind::Usage`] if topic or partition does not exist (new ones are
-    /// waited for two seconds), [`ErrorKind::Unsupported`] if the broker is too old for what is
-    /// looked up, the broker's code, or [`ErrorKind::TimedOut`] after `default.api.timeout.ms`.
+    /// # Errors
+    ///
+    /// For each: [`ErrorKind::Usage`] if topic or partition does not exist (new ones are waited for
+    /// two seconds), [`ErrorKind::Unsupported`] if the broker is too old for what is looked up, the
+    /// broker's code, or [`ErrorKind::TimedOut`] after `default.api.timeout.ms`.
+    ///
+    /// # Cancel safety
+    ///
     /// Cancel safe.
     pub async fn list_offsets(
         &self,

@@ -17,6 +17,13 @@ use crate::error::{Error, ErrorKind, Result};
 use super::outcomes::Outcomes;
 
 /// A topic to be made.
+///
+/// ```
+/// use klamm_client::admin::NewTopic;
+///
+/// let topic = NewTopic::new("orders").with_partitions(6).with_setting("cleanup.policy", "compact");
+/// assert_eq!((topic.partitions, topic.replication), (Some(6), None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewTopic {
@@ -65,8 +72,14 @@ impl Client {
     /// Makes topics. The results stand in the order of the topics; `TOPIC_ALREADY_EXISTS` is an
     /// error. Other brokers may learn of a new topic a moment later.
     ///
-    /// A topic whose request got no answer has [`crate::ErrorKind::OutcomeUnknown`]. Not cancel
-    /// safe: topics may or may not be made.
+    /// # Errors
+    ///
+    /// For each: the broker's code with its own words, or [`ErrorKind::OutcomeUnknown`] where the
+    /// request got no answer; that is never repeated, so look before ordering again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: topics may or may not be made.
     pub async fn create_topics(&self, topics: &[NewTopic]) -> Vec<Result<()>> {
         self.order(
             topics,
@@ -92,8 +105,11 @@ impl Client {
         .await
     }
 
-    /// Deletes topics with all their records. Results and cancel safety as
-    /// [`Client::create_topics`].
+    /// Deletes topics with all their records.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As [`Client::create_topics`].
     pub async fn delete_topics(&self, topics: &[&str]) -> Vec<Result<()>> {
         self.order(
             topics,
@@ -120,8 +136,11 @@ impl Client {
         .await
     }
 
-    /// Raises the number of partitions of topics to the totals given. Results and cancel safety as
-    /// [`Client::create_topics`].
+    /// Raises the number of partitions of topics to the totals given.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As [`Client::create_topics`].
     pub async fn create_partitions(&self, totals: &[(&str, i32)]) -> Vec<Result<()>> {
         self.order(
             totals,

@@ -52,7 +52,11 @@ impl Brokers {
         Self { config, dial, slots: StdMutex::default(), rebootstrap: AtomicBool::new(false) }
     }
 
-    /// The connection that everybody shares. Cancel safe: the next caller makes the attempt.
+    /// The connection that everybody shares.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the next caller makes the attempt.
     pub(super) async fn shared(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
         let address = address_of(view, node)?;
         let slot = self.slot(node);
@@ -78,7 +82,11 @@ impl Brokers {
         Ok(handle)
     }
 
-    /// A connection of the caller's own. Cancel safe.
+    /// A connection of the caller's own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub(super) async fn dedicated(
         &self,
         view: &View,
@@ -93,7 +101,11 @@ impl Brokers {
         self.open_in_turn(&mut way, node, &address, deadline).await
     }
 
-    /// An open connection, or whichever broker or bootstrap server answers first. Cancel safe.
+    /// An open connection, or whichever broker or bootstrap server answers first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub(super) async fn any(
         self: &Arc<Self>,
         view: &Arc<View>,

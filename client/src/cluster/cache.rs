@@ -32,9 +32,12 @@ pub(super) struct Cache {
 struct Shared {
     config: Arc<Config>,
     brokers: Arc<Brokers>,
+    /// Locked for moments only, never across a wait.
     machine: Mutex<Metadata>,
+    /// The machine's view, for readers who must not wait for its lock.
     view: watch::Sender<Arc<View>>,
     rounds: watch::Sender<Rounds>,
+    /// Wakes the task when a wish has made a refresh due earlier.
     wake: Notify,
 }
 
@@ -199,6 +202,7 @@ impl Shared {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The task: sleeps until a refresh is due or wished for, makes it, and again.
     async fn run(self: Arc<Self>) {
         loop {
             let due = self.machine().poll_timeout().map(Instant::from_std);
@@ -222,6 +226,7 @@ impl Shared {
         Some(request)
     }
 
+    /// One refresh, from the request to those who wait for its end.
     async fn round(&self, request: MetadataRequest, deadline: Instant) -> Result<()> {
         let outcome = self.ask(&request, deadline).await;
         self.publish();
@@ -233,6 +238,7 @@ impl Shared {
         outcome
     }
 
+    /// Asks any broker and tells the machine what came of it.
     async fn ask(&self, request: &MetadataRequest, deadline: Instant) -> Result<()> {
         let view = Arc::clone(&self.view.borrow());
         let answer =
@@ -255,6 +261,7 @@ impl Shared {
         }
     }
 
+    /// Passes the machine's events on.
     fn publish(&self) {
         let mut machine = self.machine();
         while let Some(event) = machine.poll_event() {

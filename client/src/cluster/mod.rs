@@ -54,9 +54,17 @@ pub enum CoordinatorKind {
 impl Cluster {
     /// Connects to any of the bootstrap servers and learns who is in the cluster.
     ///
-    /// All servers are tried side by side. Errors within `socket.connection.setup.timeout.ms` plus
-    /// three seconds (eight seconds by default), at once when every server has refused. Cancel
-    /// safe: dropped early, nothing is left behind.
+    /// All servers are tried side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`](crate::ErrorKind::Unreachable), [`NotKafka`](crate::ErrorKind::NotKafka) or
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) within `socket.connection.setup.timeout.ms` plus three seconds (eight seconds by default),
+    /// at once when every server has refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped early, nothing is left behind.
     pub async fn connect(config: Arc<Config>, dial: Arc<dyn Dial>) -> Result<Self> {
         let brokers = Arc::new(Brokers::new(Arc::clone(&config), dial));
         let cache = Cache::start(Arc::clone(&config), Arc::clone(&brokers)).await?;
@@ -82,22 +90,39 @@ impl Cluster {
     /// The topic by name, waiting until the metadata knows it. From then on each refresh includes
     /// it.
     ///
-    /// Errors: the broker's code when the topic does not exist (asked for two seconds, since a
-    /// topic just created is not known everywhere at once), is not allowed, or has no valid name;
-    /// [`TimedOut`](crate::ErrorKind::TimedOut) at `deadline`. Cancel safe.
+    /// # Errors
+    ///
+    /// The broker's code when the topic does not exist (asked for two seconds, since a topic just
+    /// created is not known everywhere at once), is not allowed, or has no valid name;
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) at `deadline`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn topic(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>> {
         self.0.cache.topic(name, false, deadline).await
     }
 
     /// As [`Cluster::topic`], and lets a broker that is set up so create a topic that does not
-    /// exist. Cancel safe.
+    /// exist.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn topic_to_write(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>> {
         self.0.cache.topic(name, true, deadline).await
     }
 
     /// Waits for a view that was asked for after this call, and returns it. Calls at the same time
-    /// share one request. Errors: [`TimedOut`](crate::ErrorKind::TimedOut) with the last failure as
-    /// source. Cancel safe.
+    /// share one request.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) with the last failure as source.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn refresh(&self, deadline: Instant) -> Result<Arc<View>> {
         self.0.cache.refresh(deadline).await
     }
@@ -119,29 +144,53 @@ impl Cluster {
     /// pipelined on it, so nothing that makes the broker wait belongs here. After a failure,
     /// attempts are spaced by `reconnect.backoff.ms`.
     ///
-    /// Errors are retriable while the broker may come back;
-    /// [`Unreachable`](crate::ErrorKind::Unreachable) also for an id the view does not know. Cancel
-    /// safe; callers at the same time share one attempt, and another takes over when one goes.
+    /// # Errors
+    ///
+    /// They are retriable while the broker may come back;
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) also for an id the view does not know.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; callers at the same time share one attempt, and another takes over when one
+    /// goes.
     pub async fn broker(&self, node: i32, deadline: Instant) -> Result<Handle> {
         self.0.brokers.shared(&self.view(), node, deadline).await
     }
 
     /// A connection of the caller's own to this broker: for long polls, and for large requests that
-    /// would hold up others. It is closed when the last clone of the handle is dropped. Errors as
-    /// [`Cluster::broker`]. Cancel safe.
+    /// would hold up others. It is closed when the last clone of the handle is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::broker`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn dedicated(&self, node: i32, deadline: Instant) -> Result<Handle> {
         self.0.brokers.dedicated(&self.view(), node, deadline).await
     }
 
     /// A connection to some broker: an open one if there is, else whichever answers first, the
-    /// bootstrap servers included (KIP-899). Errors: [`Unreachable`](crate::ErrorKind::Unreachable)
-    /// when all have failed. Cancel safe.
+    /// bootstrap servers included (KIP-899).
+    ///
+    /// # Errors
+    ///
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) when all have failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn any(&self, deadline: Instant) -> Result<Handle> {
         self.0.brokers.any(&self.view(), deadline).await
     }
 
     /// A connection to the controller, or to any broker where the view names none (KRaft brokers
-    /// forward). Cancel safe.
+    /// forward).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn controller(&self, deadline: Instant) -> Result<Handle> {
         match self.view().controller {
             Some(node) => self.broker(node, deadline).await,
@@ -150,8 +199,15 @@ impl Cluster {
     }
 
     /// A connection to the coordinator of this group or transactional id. It is looked up each
-    /// time; callers keep the handle. Errors: retriable broker codes while the coordinator is being
-    /// elected. Cancel safe.
+    /// time; callers keep the handle.
+    ///
+    /// # Errors
+    ///
+    /// Retriable broker codes while the coordinator is being elected.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn coordinator(
         &self,
         kind: CoordinatorKind,

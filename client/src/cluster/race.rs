@@ -130,7 +130,7 @@ mod tests {
         let error = race::<_, ()>(kinds, deadline, |kind, tasks| {
             tasks.spawn(async move { Err(failing(kind)) });
         });
-        let error = error.await.err().expect("all have failed");
+        let error = error.await.expect_err("all have failed");
         assert_eq!(error.kind(), ErrorKind::NotKafka);
         assert!(error.to_string().ends_with("; mend it"), "{error}");
     }

@@ -28,12 +28,22 @@ impl Repeat {
 
 /// The turns of one operation.
 ///
-/// ```ignore
-/// let mut retry = Retry::new(&cluster, deadline, Repeat::Harmless);
-/// loop {
-///     match attempt(retry.deadline()).await {
-///         Err(error) => retry.after(error).await?,
-///         done => return done,
+/// ```
+/// use klamm_client::Result;
+/// use klamm_client::cluster::{Cluster, Repeat, Retry};
+/// use tokio::time::Instant;
+///
+/// async fn until<T>(
+///     cluster: &Cluster,
+///     deadline: Instant,
+///     attempt: impl AsyncFn() -> Result<T>,
+/// ) -> Result<T> {
+///     let mut retry = Retry::new(cluster, deadline, Repeat::Harmless);
+///     loop {
+///         match attempt().await {
+///             Err(error) => retry.after(error).await?,
+///             done => return done,
+///         }
 ///     }
 /// }
 /// ```
@@ -68,8 +78,14 @@ impl<'a> Retry<'a> {
     /// Pauses before the next turn, after having the metadata refreshed where the error says that
     /// it is stale or a broker is gone.
     ///
-    /// Errors: `error` itself if another turn cannot help or might do harm; [`ErrorKind::TimedOut`]
-    /// with it as source if the deadline comes before the next turn. Cancel safe.
+    /// # Errors
+    ///
+    /// `error` itself if another turn cannot help or might do harm; [`ErrorKind::TimedOut`] with it
+    /// as source if the deadline comes before the next turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn after(&mut self, error: Error) -> Result<()> {
         if !self.repeat.allows(&error) {
             return Err(error);

@@ -1,4 +1,4 @@
-//! The only loop that owns a byte stream. In: requests from any number of [`Handle`]s; out: their
+//! The only loop that owns a byte stream. In: requests from any number of handles; out: their
 //! answers, or how each was lost.
 //!
 //! ```text
@@ -73,26 +73,40 @@ pub(crate) struct Loss {
     pub(crate) failure: Option<Arc<io::Error>>,
 }
 
+/// The loop's own state, which no lock guards: only its task touches it.
 struct Driver<S> {
     stream: S,
     commands: mpsc::Receiver<Command>,
     connection: Connection,
+    /// Who awaits the answer to which request. As bounded as the machine's own lists.
     waiting: HashMap<i32, oneshot::Sender<Answer>>,
+    /// Bytes handed out by the machine that the stream has not taken yet.
     outgoing: Segments,
+    /// Whether the stream has been told to pass on all that it has taken.
     flushed: bool,
+    /// All handles are gone; the channel is not looked at again.
     asked_to_close: bool,
+    /// The stream's own error, for those whose requests it cost.
     failure: Option<Arc<io::Error>>,
+    /// Why the connection ended, for those whose requests never reached the machine.
     closed: CloseReason,
+    /// Rings when the machine wants to be called, or a little too early.
     alarm: Pin<Box<Sleep>>,
 }
 
 /// One thing that happened.
 enum Step {
+    /// A handle asks for something; `None` once all handles are gone.
     Command(Option<Command>),
+    /// The stream took so many bytes.
     Wrote(usize),
+    /// So many bytes came; none means that the peer has ended the stream.
     Read(usize),
+    /// Everything taken is on its way.
     Flushed,
+    /// The alarm rang.
     Woken,
+    /// Reading, writing or flushing failed.
     Failed(io::Error),
 }
 

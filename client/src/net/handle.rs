@@ -29,7 +29,10 @@ pub struct Handle(Arc<Shared>);
 
 struct Shared {
     commands: mpsc::Sender<Command>,
+    /// The next correlation id. Ids wrap around after four billion requests, long after the
+    /// answers to the first ones.
     next_id: AtomicI32,
+    /// What was negotiated; empty until then.
     versions: Versions,
     identity: Identity,
 }
@@ -49,9 +52,14 @@ impl Handle {
     /// Negotiates versions over a stream that has just been opened, and keeps its loop running as a
     /// task.
     ///
-    /// Errors: [`ErrorKind::NotKafka`] where something else answers, [`ErrorKind::Disconnected`]
-    /// where the peer hangs up, [`ErrorKind::TimedOut`] at `deadline`. Cancel safe: dropped early,
-    /// the stream is closed.
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotKafka`] where something else answers, [`ErrorKind::Disconnected`] where the
+    /// peer hangs up, [`ErrorKind::TimedOut`] at `deadline`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped early, the stream is closed.
     pub(crate) async fn establish(
         stream: impl Stream,
         options: ConnectionOptions,
@@ -76,10 +84,14 @@ impl Handle {
     /// whichever is shorter. A request that gets no answer in its time costs the connection, since
     /// a late answer could be taken for another's.
     ///
-    /// Errors: [`ErrorKind::Unsupported`] if the broker lacks the API or cannot be told what is
-    /// asked; [`ErrorKind::Disconnected`] and [`ErrorKind::TimedOut`] if the request was certainly
-    /// not carried out; [`ErrorKind::OutcomeUnknown`] if it may have been; [`ErrorKind::Protocol`]
-    /// if the answer cannot be read. Error codes inside the response are the caller's.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] if the broker lacks the API or cannot be told what is asked;
+    /// [`ErrorKind::Disconnected`] and [`ErrorKind::TimedOut`] if the request was certainly not
+    /// carried out; [`ErrorKind::OutcomeUnknown`] if it may have been; [`ErrorKind::Protocol`] if
+    /// the answer cannot be read. Error codes inside the response are the caller's.
+    ///
+    /// # Cancel safety
     ///
     /// Cancel safe: a dropped call leaves a whole request on the wire or none, and its answer is
     /// thrown away.
@@ -106,7 +118,11 @@ impl Handle {
     }
 
     /// Sends a request that the broker does not answer (`Produce` with `acks=0`); returns when the
-    /// stream has taken it. Errors and cancel safety as [`Handle::request`].
+    /// stream has taken it.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As [`Handle::request`].
     pub async fn send<R: Request>(&self, request: &R, deadline: Instant) -> Result<()> {
         let version = self.version_of::<R>()?;
         self.0.exchange(request, version, deadline, false).await.map(drop)
@@ -149,7 +165,11 @@ impl Handle {
         !self.0.commands.is_closed()
     }
 
-    /// Returns when the connection has ended. Cancel safe.
+    /// Returns when the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
     pub async fn closed(&self) {
         self.0.commands.closed().await;
     }
@@ -170,6 +190,7 @@ impl fmt::Debug for Handle {
 }
 
 impl Shared {
+    /// The first words on the connection; the loop lets nothing else out before they are over.
     async fn negotiate(&self, deadline: Instant) -> Result<Versions> {
         let mut handshake = Handshake::new();
         loop {
@@ -245,6 +266,7 @@ impl Shared {
         }
     }
 
+    /// A lost request as its caller sees it. The kind says whether it may have been carried out.
     fn lost(&self, api: ApiKey, loss: Loss) -> Error {
         let kind = match (loss.reason, loss.sent) {
             (None, _) => ErrorKind::TimedOut,

@@ -162,6 +162,40 @@ async fn a_request_that_did_not_leave_whole_was_certainly_not_carried_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_half_written_request_out_of_time_is_followed_by_nothing() {
+    let (handle, mut peer) = connected(9).await;
+    let error = ask(&handle).await.expect_err("the peer does not read");
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert_eq!(ask(&handle).await.expect_err("closed").kind(), ErrorKind::Disconnected);
+    let mut rest = Vec::new();
+    peer.0.read_to_end(&mut rest).await.expect("what was written");
+    assert_eq!(rest.len(), 9, "only the beginning of one request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_written_in_the_order_of_their_first_poll() {
+    let (handle, mut peer) = connected(32).await;
+    let mut asked: Vec<_> = (0..40).map(|_| Box::pin(ask(&handle))).collect();
+    for request in &mut asked {
+        let waker = Waker::noop();
+        assert!(request.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    let all = async {
+        for request in asked {
+            request.await.expect("an answer");
+        }
+    };
+    let answers = async {
+        for expected in 1..=40 {
+            let header = peer.hear().await.expect("a request");
+            assert_eq!(header.correlation_id, expected);
+            peer.answer::<MetadataRequest>(&header, &named("a")).await;
+        }
+    };
+    tokio::join!(all, answers);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_hangs_up_after_a_whole_request_leaves_its_outcome_unknown() {
     let (handle, mut peer) = connected(1024).await;
     let cut = async {
