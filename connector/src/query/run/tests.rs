@@ -373,3 +373,168 @@ async fn settings_and_watermark_of_spark_are_carried_on() {
     assert!(text.contains("\"conf\":{\"a\":\"b\"}"));
     assert_eq!(std::fs::read(root.join("commits/1")).unwrap(), b"v1\n{\"nextBatchWatermarkMs\":9}");
 }
+
+#[tokio::test]
+async fn entry_121_122_a_minimum_skips_a_trigger_without_a_batch() {
+    let world = World::new(&[("t", 0, 21), ("t", 1, 11), ("t", 2, 1)]);
+    let options = [("minOffsetsPerTrigger", "15"), ("maxOffsetsPerTrigger", "20")];
+    let progress = world.drain(Trigger::AvailableNow, &options).await.unwrap();
+    // 12, 6 and 1 are taken; the 14 that are left are too few, so this run ends with them unread.
+    assert_eq!(progress.iter().map(|batch| batch.input_rows).collect::<Vec<_>>(), [19]);
+    assert!(world.has("commits/0") && !world.has("offsets/1"));
+    // The delay lives in memory: the first trigger of the next run fires.
+    let progress = world.drain(Trigger::AvailableNow, &options).await.unwrap();
+    assert_eq!(progress[0].input_rows, 14);
+}
+
+#[tokio::test]
+async fn entry_087_a_vanished_topic_is_dropped_and_a_new_one_read_if_losses_are_forgiven() {
+    let world = World::new(&[("p-seems", 0, 3)]);
+    let forgiven = [("failOnDataLoss", "false")];
+    world.drain(Trigger::AvailableNow, &forgiven).await.unwrap();
+    world.set(&[("p-bad", 0, 2)]);
+    let error = world.drain(Trigger::AvailableNow, &[]).await.unwrap_err();
+    assert_eq!(error.condition(), Some("KAFKA_DATA_LOSS.PARTITIONS_DELETED"));
+    world.drain(Trigger::AvailableNow, &forgiven).await.unwrap();
+    assert_eq!(world.batches(), [(0, vec![0, 1, 2]), (1, vec![0, 1])]);
+}
+
+#[tokio::test]
+async fn entry_128_an_added_partition_that_lost_its_head_is_a_loss() {
+    let world = World::new(&[("t", 0, 1)]);
+    world.drain(Trigger::AvailableNow, &[]).await.unwrap();
+    world.set(&[("t", 0, 1), ("t", 1, 9)]);
+    world.topic.lock().unwrap().earliest.insert(TopicPartition::new("t", 1), 7);
+    let error = world.drain(Trigger::AvailableNow, &[]).await.unwrap_err();
+    assert!(error.message().contains("Added partition t-1 starts from 7 instead of 0."));
+    world.drain(Trigger::AvailableNow, &[("failOnDataLoss", "false")]).await.unwrap();
+    assert_eq!(world.batches()[1], (1, vec![7, 8]));
+}
+
+/// A checkpoint as another engine left it.
+fn left_behind(world: &World, files: &[(&str, &str)]) {
+    let root = world.dir.path().join("checkpoint");
+    for folder in ["offsets", "commits", "sources/0"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for (name, content) in files {
+        std::fs::write(root.join(name), content).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn entry_180_initial_offsets_of_spark_2_1_0_are_stronger_than_the_option() {
+    let world = World::new(&[("t", 0, 3)]);
+    left_behind(&world, &[("metadata", r#"{"id":"i"}"#), ("sources/0/0", r#"2{"t":{"0":1}}"#)]);
+    world.drain(Trigger::AvailableNow, &[]).await.unwrap();
+    assert_eq!(world.batches(), [(0, vec![1, 2])]);
+}
+
+#[tokio::test]
+async fn entry_188_another_order_of_keys_is_understood() {
+    let world = World::new(&[("t", 0, 2), ("t", 1, 2)]);
+    left_behind(
+        &world,
+        &[
+            ("metadata", r#"{"id":"i"}"#),
+            ("offsets/0", "v1\n\n{\"t\":{\"1\":1,\"0\":2}}"),
+            ("commits/0", "v1"),
+        ],
+    );
+    world.drain(Trigger::AvailableNow, &[]).await.unwrap();
+    assert_eq!(world.batches(), [(1, vec![1])]);
+}
+
+#[tokio::test]
+async fn all_batches_behind_the_last_commit_run_again_to_their_own_ends() {
+    let world = World::new(&[("t", 0, 9)]);
+    left_behind(
+        &world,
+        &[
+            ("metadata", r#"{"id":"i"}"#),
+            ("offsets/3", "v1\n{}\n{\"t\":{\"0\":2}}"),
+            ("offsets/4", "v1\n{}\n{\"t\":{\"0\":5}}"),
+            ("offsets/5", "v1\n{}\n{\"t\":{\"0\":6}}"),
+            ("commits/3", "v1\n{}"),
+        ],
+    );
+    world.drain(Trigger::AvailableNow, &[]).await.unwrap();
+    assert_eq!(world.batches(), [(4, vec![2, 3, 4]), (5, vec![5]), (6, vec![6, 7, 8])]);
+}
+
+#[tokio::test]
+async fn entry_189_a_plan_of_two_sources_is_refused() {
+    let world = World::new(&[("t", 0, 9)]);
+    left_behind(
+        &world,
+        &[("metadata", r#"{"id":"i"}"#), ("offsets/0", "v1\n{}\n{}\n{}"), ("commits/0", "v1")],
+    );
+    let error = world.drain(Trigger::AvailableNow, &[]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CheckpointUntrusted);
+    assert!(error.message().contains("There are [2] sources in the checkpoint offsets"));
+    assert!(world.batches().is_empty());
+}
+
+/// Takes the rows of its first batch and then never answers.
+#[derive(Clone, Default)]
+struct Hangs {
+    behind: Kept,
+    reached: Arc<tokio::sync::Notify>,
+}
+
+impl Sink for Hangs {
+    fn description(&self) -> String {
+        "hangs".into()
+    }
+
+    fn check(&self, _schema: &SchemaRef) -> Result<()> {
+        Ok(())
+    }
+
+    fn write_batch(&mut self, batch_id: i64, rows: RowStream) -> SinkFuture<'_> {
+        Box::pin(async move {
+            let _ = self.behind.write_batch(batch_id, rows).await;
+            self.reached.notify_one();
+            std::future::pending().await
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_given_up_is_not_committed_and_runs_again() {
+    let world = World::new(&[("t", 0, 3)]);
+    let options = [
+        ("kafka.bootstrap.servers", "none:1"),
+        ("subscribe", "t"),
+        ("startingOffsets", "earliest"),
+    ];
+    let options = SourceOptions::from_pairs(ReadMode::Stream, options).unwrap();
+    let source = Memory { options, topic: Arc::clone(&world.topic) };
+    let checkpoint = world.dir.path().join("checkpoint");
+    let settings = QuerySettings { checkpoint, trigger: Trigger::AvailableNow, name: None };
+    let sink = Hangs::default();
+    let reached = Arc::clone(&sink.reached);
+    let mut query = Query::start(source, Box::new(sink), settings).await.unwrap();
+    tokio::select! {
+        _ = query.next() => panic!("the batch can't end"),
+        () = reached.notified() => {}
+    }
+    // A query whose batch was given up does not pretend to go on.
+    assert!(query.next().await.is_none());
+    drop(query);
+    assert!(world.has("offsets/0") && !world.has("commits/0"));
+    world.drain(Trigger::AvailableNow, &[]).await.unwrap();
+    assert_eq!(world.batches(), [(0, vec![0, 1, 2])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_with_an_interval_runs_one_batch_for_each() {
+    let world = World::new(&[("t", 0, 1)]);
+    let trigger = Trigger::ProcessingTime(Duration::from_secs(10));
+    let mut query = world.start(trigger, &[]).await.unwrap();
+    query.next().await.unwrap().unwrap();
+    world.set(&[("t", 0, 2)]);
+    let second = query.next().await.unwrap().unwrap();
+    assert_eq!((second.batch_id, second.input_rows), (1, 1));
+    assert!(second.previous.is_some());
+}
