@@ -66,6 +66,50 @@ fn a_second_query_on_a_checkpoint_is_refused_while_the_first_lives() {
 }
 
 #[test]
+fn a_pipeline_file_says_what_the_command_line_says() {
+    let embedded = Embedded::start();
+    embedded.topic("orders", 1);
+    write_numbers(&embedded.server, "orders", 5);
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipeline = folder.path().join("copy.toml");
+    let text = format!(
+        "[source]\nkafka.bootstrap.servers = '{0}'\nsubscribe = 'orders'\n\
+         startingOffsets = 'earliest'\n[sink]\nkafka.bootstrap.servers = '{0}'\ntopic = 'copy'\n\
+         [query]\ncheckpoint = '{1}'\ntrigger = 'available-now'\n",
+        embedded.server,
+        folder.path().join("checkpoint").display()
+    );
+    std::fs::write(&pipeline, text).expect("a file");
+    klamm(&["stream", "--file", pipeline.to_str().expect("a path")]).ok();
+    assert_eq!(klamm(&["read", "-b", &embedded.server, "-t", "copy", "--count"]).ok(), "5\n");
+}
+
+#[test]
+fn a_signal_lets_the_running_batch_be_committed_and_ends_with_status_0() {
+    let embedded = Embedded::start();
+    embedded.topic("orders", 1);
+    write_numbers(&embedded.server, "orders", 5);
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoint = folder.path().join("checkpoint");
+    let running = std::process::Command::new(env!("CARGO_BIN_EXE_klamm"))
+        .args(["stream", "-b", &embedded.server, "-t", "orders", "-o", "startingOffsets=earliest"])
+        .args(["-O", "topic=copy", "--progress", "json", "--checkpoint"])
+        .arg(&checkpoint)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    while !checkpoint.join("commits/0").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let asked = std::process::Command::new("kill").arg(running.id().to_string()).status();
+    assert!(asked.expect("kill runs").success());
+    let ended = running.wait_with_output().expect("ends");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let plan = klamm(&["checkpoint", checkpoint.to_str().expect("a path")]).ok();
+    assert!(plan.contains("goes on with batch 1"), "{plan}");
+}
+
+#[test]
 fn what_was_lost_is_exit_status_3_unless_it_may_be() {
     let embedded = Embedded::start();
     embedded.topic("orders", 1);
