@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use klamm_client::{Client, Config, Error, ErrorKind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 /// Connects with little patience for silence; the guard is what is promised where nothing is set.
@@ -58,6 +58,27 @@ async fn several_ports_where_nobody_listens_are_all_named() {
 #[tokio::test]
 async fn a_web_server_is_told_by_name() {
     let address = port_that_says(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let error = refusal(&address).await;
+    assert_eq!(error.kind(), ErrorKind::NotKafka);
+    assert!(error.to_string().contains("HTTP"), "{error}");
+}
+
+#[tokio::test]
+async fn a_web_server_that_waits_for_the_end_of_a_line_is_told_by_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                let mut line = Vec::new();
+                let heard = stream.read_until(b'\n', &mut line).await;
+                if heard.is_ok() && line.ends_with(b"\n") {
+                    stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await.ok();
+                }
+            });
+        }
+    });
     let error = refusal(&address).await;
     assert_eq!(error.kind(), ErrorKind::NotKafka);
     assert!(error.to_string().contains("HTTP"), "{error}");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use klamm_protocol::session::backoff::Backoff;
-use klamm_protocol::session::connection::ConnectionOptions;
+use klamm_protocol::session::connection::{CloseReason, ConnectionOptions};
 use klamm_protocol::session::metadata::View;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use crate::config::{Address, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Dial;
 use crate::net::handle::{Handle, Identity};
+use crate::net::probe::speaks_http;
 
 use super::race::race;
 
@@ -122,10 +123,7 @@ impl Brokers {
             tasks.spawn(async move {
                 match attempt {
                     Attempt::Broker(node) => brokers.shared(&view, node, deadline).await,
-                    Attempt::Bootstrap(address) => {
-                        let peer = format!("{address} (bootstrap)");
-                        brokers.open(&address, peer, BOOTSTRAP_HINT, deadline).await
-                    }
+                    Attempt::Bootstrap(address) => brokers.bootstrap(&address, deadline).await,
                 }
             });
         })
@@ -187,6 +185,22 @@ impl Brokers {
             Backoff::new(*self.config.reconnect_backoff(), *self.config.reconnect_backoff_max());
         way.not_before = Some(Instant::now() + backoff.pause(way.failures, fastrand::f64()));
         opened
+    }
+
+    /// An attempt at a bootstrap server, which may be anything that a user's typing error hit.
+    async fn bootstrap(&self, address: &Address, deadline: Instant) -> Result<Handle> {
+        let peer = format!("{address} (bootstrap)");
+        let error = match self.open(address, peer.clone(), BOOTSTRAP_HINT, deadline).await {
+            Err(error) if error.kind() == ErrorKind::TimedOut => error,
+            done => return done,
+        };
+        if !speaks_http(&*self.dial, &address.host, address.port).await {
+            return Err(error);
+        }
+        Err(Error::new(ErrorKind::NotKafka, CloseReason::Http.to_string())
+            .with("broker", peer)
+            .with_hint(error.hint().unwrap_or(BOOTSTRAP_HINT).to_owned())
+            .with_source(error))
     }
 
     /// One attempt: a stream, then the handshake, both within the time for setting up a connection.

@@ -4,6 +4,7 @@
 pub mod dial;
 pub(crate) mod driver;
 pub mod handle;
+pub(crate) mod probe;
 
 #[cfg(test)]
 mod tests;
