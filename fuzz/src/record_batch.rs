@@ -83,7 +83,9 @@ fn rewrite(batch: &Batch) {
     assert!(records.next().is_none());
 }
 
-fn headers<'a>(record: &RecordRef<'a>) -> Option<Vec<(&'a str, Option<&'a [u8]>)>> {
+type HeaderParts<'a> = (&'a str, Option<&'a [u8]>);
+
+fn headers<'a>(record: &RecordRef<'a>) -> Option<Vec<HeaderParts<'a>>> {
     record.headers().map(|header| header.and_then(|h| Ok((h.key()?, h.value()))).ok()).collect()
 }
 
