@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use super::buffer::{Buffer, Item};
 use super::facts::{self, Fact};
 use super::leader::{Job, Leader};
-use super::{FetchedBatch, OffsetRange, ReadOptions};
+use super::options::{FetchedBatch, OffsetRange, ReadOptions};
 
 /// Reads exact ranges; made by [`Client::read_ranges`].
 ///

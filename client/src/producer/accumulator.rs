@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use klamm_protocol::partition::{StickyPartition, partition_for_key};
 use klamm_protocol::records::{BatchBuilder, BatchOptions, HeaderParts, PushError, RecordParts};
+use klamm_protocol::session::metadata;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -161,17 +162,19 @@ impl Accumulator {
         }
     }
 
-    /// Makes a topic's partitions known; existing ones keep their batches. `available`: those with a leader.
-    pub(super) fn know(&self, name: &Arc<str>, count: i32, available: Vec<i32>) {
+    /// Makes a topic's partitions known; existing ones keep their batches. Records without a key go to those with a leader.
+    pub(super) fn know(&self, known: &metadata::Topic) {
+        let count = known.partitions.last().map_or(0, |last| last.index + 1);
+        let led = known.partitions.iter().filter(|partition| partition.leader.is_some());
         let mut state = self.lock();
         let State { topics, slots, .. } = &mut *state;
-        let topic = topics.entry(Arc::clone(name)).or_default();
+        let topic = topics.entry(Arc::clone(&known.name)).or_default();
         for partition in topic.slots.len() as i32..count {
             topic.slots.push(slots.len());
-            slots.push(Slot { topic: Arc::clone(name), partition, open: None });
+            slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
         }
+        topic.available = led.map(|partition| partition.index).collect();
         topic.current = None;
-        topic.available = available;
     }
 
     /// The topics that records were appended to.

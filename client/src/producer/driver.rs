@@ -25,8 +25,8 @@ use crate::error::{Error, Result};
 
 use super::accumulator::{Accumulator, Hold, Open};
 use super::link::{Answer, Job, Link};
+use super::options::ProducerOptions;
 use super::ticket::Settled;
-use super::{ProducerOptions, know};
 
 /// What callers ask of the driver.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Driver {
         self.view = view;
         for name in self.accumulator.topics() {
             if let Some(topic) = self.view.topics.get(&name).filter(|topic| topic.error.is_ok()) {
-                know(&self.accumulator, topic);
+                self.accumulator.know(topic);
             }
         }
         self.set_leaders();

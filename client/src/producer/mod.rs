@@ -1,30 +1,30 @@
 //! Writing records. In: records with a topic; out: a ticket for each, which tells what became of it. Idempotent by default: written
 //! once and in order per partition, whatever the network does (KIP-98).
 //!
-//! The files, from the bottom up: `ticket` (what became of a record), `accumulator` (records into batches), `link` (one broker's
+//! The files, from the bottom up: `options`, `ticket` (what became of a record), `accumulator` (records into batches), `link` (one broker's
 //! connection), `driver` (the one task that joins them with the produce machine).
 
 mod accumulator;
 mod driver;
 mod link;
+mod options;
 mod ticket;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_protocol::records::{BatchOptions, Compression, HeaderParts, RecordParts, TimestampType};
-use klamm_protocol::session::metadata::Topic;
+use klamm_protocol::records::{HeaderParts, RecordParts};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Client;
-use crate::config::{Acks, Config};
 use crate::error::{Error, ErrorKind, Result};
 
-use accumulator::{Accumulator, AccumulatorOptions, Appended};
+use accumulator::{Accumulator, Appended};
 use driver::{Command, Driver};
 
+pub use options::ProducerOptions;
 pub use ticket::{Delivery, Ticket};
 
 /// Writes records to any topics. Cheap to clone; all clones share batches, memory and connections.
@@ -39,39 +39,6 @@ struct Shared {
     accumulator: Arc<Accumulator>,
     commands: mpsc::Sender<Command>,
     max_block: Duration,
-}
-
-/// How records are written. Change the fields of [`ProducerOptions::default`], or of [`ProducerOptions::from_config`].
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct ProducerOptions {
-    /// How many acknowledgements a record waits for (`acks`). Default all in-sync replicas.
-    pub acks: Acks,
-    /// Whether retries cannot write twice (`enable.idempotence`). Default true; needs [`Acks::All`].
-    pub idempotent: bool,
-    /// When a batch is full, in bytes before compression (`batch.size`). Default 16384.
-    pub batch_size: usize,
-    /// How long a batch waits for more records (`linger.ms`). Default 5 ms.
-    pub linger: Duration,
-    /// How many bytes of records may wait for their outcome (`buffer.memory`); appending waits while there are more. Default 32 MiB,
-    /// exceeded by one record at most.
-    pub buffer_memory: usize,
-    /// The most bytes of a request, and so of a record (`max.request.size`). Default 1 MiB.
-    pub max_request_size: usize,
-    /// How long a record may be without outcome (`delivery.timeout.ms`). Default 120 s.
-    pub delivery_timeout: Duration,
-    /// How batches are compressed (`compression.type`). Default not at all.
-    pub compression: Compression,
-    /// The codec's level, `None` for its default.
-    pub compression_level: Option<i32>,
-    /// The most requests in flight per broker (`max.in.flight.requests.per.connection`). Default 5.
-    pub max_in_flight: usize,
-    /// How long [`Producer::append`] may wait for memory or metadata (`max.block.ms`). Default 60 s.
-    pub max_block: Duration,
-    /// How often a batch is sent again (`retries`). Default as often as its time allows.
-    pub retries: u32,
-    /// Whether keys do not decide about partitions (`partitioner.ignore.keys`). Default false.
-    pub ignore_keys: bool,
 }
 
 impl Client {
@@ -203,7 +170,7 @@ impl Shared {
             cluster.refresh(deadline).await?;
         }
         let topic = cluster.topic_to_write(name, deadline).await?;
-        know(&self.accumulator, &topic);
+        self.accumulator.know(&topic);
         let exists = partition.is_none_or(|partition| topic.partition(partition).is_some());
         if again && !exists {
             let error = Error::new(ErrorKind::Usage, "there is no such partition");
@@ -221,81 +188,6 @@ impl Shared {
             .with("bytes", self.accumulator.used())
             .with("after_ms", self.max_block.as_millis())
             .with_hint("check that the brokers keep up, or raise buffer.memory or max.block.ms")
-    }
-}
-
-/// Tells the accumulator of a topic's partitions.
-fn know(accumulator: &Accumulator, topic: &Topic) {
-    let count = topic.partitions.last().map_or(0, |last| last.index + 1);
-    let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
-    accumulator.know(&topic.name, count, led.map(|partition| partition.index).collect());
-}
-
-impl ProducerOptions {
-    /// The options that a client's configuration names.
-    pub fn from_config(config: &Config) -> Self {
-        let compression_level = match config.compression() {
-            Compression::Gzip => *config.gzip_level(),
-            Compression::Lz4 => *config.lz4_level(),
-            Compression::Zstd => *config.zstd_level(),
-            _ => None,
-        };
-        Self {
-            acks: *config.acks(),
-            idempotent: *config.idempotence(),
-            batch_size: *config.batch_size(),
-            linger: *config.linger(),
-            buffer_memory: *config.buffer_memory(),
-            max_request_size: *config.max_request_size(),
-            delivery_timeout: *config.delivery_timeout(),
-            compression: *config.compression(),
-            compression_level,
-            max_in_flight: *config.max_in_flight() as usize,
-            max_block: *config.max_block(),
-            retries: *config.retries(),
-            ignore_keys: *config.ignore_keys(),
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        let wrong = |what: &'static str, hint: &'static str| {
-            Err(Error::new(ErrorKind::Config, what).with_hint(hint))
-        };
-        if self.idempotent && self.acks != Acks::All {
-            return wrong(
-                "an idempotent producer needs acks=all",
-                "set acks=all or enable.idempotence=false",
-            );
-        }
-        if self.max_in_flight == 0 || self.max_request_size == 0 || self.buffer_memory == 0 {
-            return wrong(
-                "a producer with a limit of 0 could never write",
-                "set max.in.flight.requests.per.connection, max.request.size and buffer.memory to at least 1",
-            );
-        }
-        Ok(())
-    }
-
-    fn accumulator(&self) -> AccumulatorOptions {
-        let batch = BatchOptions {
-            compression: self.compression,
-            level: self.compression_level,
-            timestamp_type: TimestampType::CreateTime,
-            max_bytes: self.batch_size.min(self.max_request_size),
-            max_record_bytes: self.max_request_size,
-        };
-        AccumulatorOptions {
-            batch,
-            linger: self.linger,
-            memory: self.buffer_memory,
-            ignore_keys: self.ignore_keys,
-        }
-    }
-}
-
-impl Default for ProducerOptions {
-    fn default() -> Self {
-        Self::from_config(&Config::default())
     }
 }
 

@@ -2,21 +2,11 @@
 //! with the session's id and epoch.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::code::ErrorCode;
 use crate::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic};
-use crate::wire::Uuid;
 
-use super::cursor::{Cursor, CursorId};
-
-/// A partition as a session knows it: a recreated topic has another id, and so another key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) topic: Arc<str>,
-    pub(super) id: Uuid,
-    pub(super) partition: i32,
-}
+use super::cursor::{CursorId, Key};
 
 /// What is asked of a partition.
 #[derive(Clone, Copy, Debug)]
@@ -39,17 +29,6 @@ pub(super) struct Session {
     ids: bool,
     known: BTreeMap<Key, FetchPartition>,
     full_requests: usize,
-}
-
-impl Key {
-    pub(super) fn of(cursor: &Cursor) -> Self {
-        let (topic, id) = (Arc::clone(&cursor.topic), cursor.topic_id);
-        Self { topic, id, partition: cursor.partition }
-    }
-
-    pub(super) fn has_id(&self) -> bool {
-        self.id != Uuid::ZERO
-    }
 }
 
 impl Session {

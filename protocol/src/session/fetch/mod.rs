@@ -15,6 +15,7 @@
 mod answer;
 mod cursor;
 mod incremental;
+mod track;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use crate::session::new_leader::NewLeader;
 use crate::wire::Uuid;
 
 use answer::Verdict;
-use cursor::{State, Tracked};
-use incremental::{Asked, Key, Session};
+use cursor::Key;
+use incremental::{Asked, Session};
+use track::{State, Tracked};
 
 pub use answer::{FetchEvent, Fetched};
 pub use cursor::{Cursor, CursorId, Progress};

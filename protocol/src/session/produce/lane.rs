@@ -23,8 +23,8 @@ use crate::code::ErrorCode;
 use crate::records::{ProducerStamp, SealedBatch};
 use crate::wire::Uuid;
 
+use super::ids::{BatchId, ProducerIdentity, RequestId};
 use super::outcome::{Answer, Outcome, Reason};
-use super::{BatchId, ProducerIdentity, RequestId};
 
 /// The queue of one partition.
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 //! So a gap in one partition is mended there and disturbs no other. Metadata that loses sight of a topic changes nothing here:
 //! the queue and its sequences wait for a leader.
 
+mod ids;
 mod lane;
 mod outcome;
 
@@ -32,6 +33,7 @@ use crate::wire::Uuid;
 
 use lane::{Ended, Lane, Reply, Rules};
 
+pub use ids::{BatchId, LaneId, ProducerIdentity, RequestId};
 pub use outcome::{Outcome, Reason};
 
 /// The produce machine of one producer, over all brokers.
@@ -81,27 +83,6 @@ pub struct ProduceOptions {
     /// How many retries a batch has. Default `u32::MAX`: the delivery timeout decides.
     pub retries: u32,
 }
-
-/// What `InitProducerId` gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProducerIdentity {
-    /// The producer's id.
-    pub id: i64,
-    /// Its epoch.
-    pub epoch: i16,
-}
-
-/// A partition's place in the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LaneId(usize);
-
-/// A batch, as [`ProduceQueue::push`] named it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BatchId(u64);
-
-/// A request, as [`ProduceQueue::next_request`] named it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(u64);
 
 /// A request to send, encoded in exactly this version.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,7 +22,7 @@ impl Partition {
         let raw = Batches::new(bytes).next().expect("one batch").expect("a whole batch");
         let (header, count) = (*raw.header(), raw.header().count);
         let first = header.base_sequence;
-        let last = lane::sequence_after(first, (count - 1) as u32);
+        let last = lane::sequence_after(first, count - 1);
         let known = self.producers.get(&header.producer_id);
         if let Some((epoch, recent)) = known {
             if header.producer_epoch < *epoch {
