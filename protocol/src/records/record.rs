@@ -45,17 +45,17 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The next record, if all its varints are short: a key of less than 64 bytes, a value of less
-    /// than 8 KiB, at most 8 seconds and 8,192 offsets from the batch's first. Anything else,
-    /// mistakes included, is left to [`Records::any_record`].
+    /// The next record, if all its varints are short: less than 8 KiB in all, at most 8 seconds and
+    /// 8,192 offsets from the batch's first. Anything else, mistakes included, is left to
+    /// [`Records::any_record`].
     #[inline(always)]
     fn short_record(&mut self) -> Option<RecordRef<'a>> {
         let (length, rest) = short_varint(self.rest)?;
         let (bytes, rest) = rest.split_at_checked(length_of(length))?;
-        // Attributes, deltas and the key's length in one word. Which deltas take a second byte is
-        // decided by jumps, which are foreseen, where arithmetic would have to be waited for.
+        // Attributes and deltas in one word. Which deltas take a second byte is decided by jumps,
+        // which are foreseen, where arithmetic would have to be waited for.
         let word = u64::from_le_bytes(*bytes.first_chunk()?);
-        let (timestamp_delta, offset_delta, key, next) = match (word & 0x8000 == 0, word) {
+        let (timestamp_delta, offset_delta, next) = match (word & 0x8000 == 0, word) {
             (true, word) if word & 0x80_0000 == 0 => unpack::<1, 1>(word)?,
             (true, word) => unpack::<1, 2>(word)?,
             (false, word) if word & 0x8000_0000 == 0 => unpack::<2, 1>(word)?,
@@ -67,7 +67,8 @@ impl<'a> Records<'a> {
         }
         let delta = unzigzag64(u64::from(timestamp_delta)) & self.delta_mask;
         let timestamp = self.base_timestamp.checked_add(delta)?;
-        let (key, tail) = short_field(key, bytes.get(next..)?)?;
+        let (key, tail) = short_varint(bytes.get(next..)?)?;
+        let (key, tail) = short_field(key, tail)?;
         let (value, tail) = short_varint(tail)?;
         let (value, headers) = short_field(value, tail)?;
         if headers.is_empty() {
@@ -79,8 +80,8 @@ impl<'a> Records<'a> {
         Some(RecordRef { body: self.body, offset, timestamp, key, value, headers })
     }
 
-    /// The next record, and what is behind it; any record, and any mistake.
-    /// It takes a copy, so that the walk itself can stay in registers.
+    /// The next record, and what is behind it; any record, and any mistake. It takes a copy, so that
+    /// the walk itself can stay in registers.
     #[inline(never)]
     fn any_record(self) -> Result<(RecordRef<'a>, &'a [u8]), DecodeError> {
         let start = self.body.len() - self.rest.len();
@@ -329,22 +330,22 @@ fn short_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
     (second < 0x80).then_some((u32::from(first) & 0x7f | u32::from(second) << 7, rest))
 }
 
-/// The start of a record whose deltas take `T` and `O` bytes, one or two, and whose key's length
-/// one: `(timestamp delta, offset delta, key's length, position behind them)`, still zigzag.
+/// The start of a record whose deltas take `T` and `O` bytes, one or two:
+/// `(timestamp delta, offset delta, position behind them)`, still zigzag.
 #[inline(always)]
-fn unpack<const T: u32, const O: u32>(word: u64) -> Option<(u32, u32, u32, usize)> {
+fn unpack<const T: u32, const O: u32>(word: u64) -> Option<(u32, u32, usize)> {
     let bytes = 1 + T + O;
     // The bits that say that a varint goes on: set in the first of two bytes, clear in the last.
     let goes_on = |first: u32, len: u32| if len == 2 { 0x80_u64 << (8 * first) } else { 0 };
     let expected = goes_on(1, T) | goes_on(1 + T, O);
-    if word & (0x8080_8080_8080 << 8) & (u64::MAX >> (56 - 8 * bytes)) != expected {
+    if word & (0x8080_8080 << 8) & (u64::MAX >> (64 - 8 * bytes)) != expected {
         return None;
     }
     let varint = |first: u32, len: u32| {
         let raw = (word >> (8 * first)) as u32;
         if len == 2 { raw & 0x7f | raw >> 1 & 0x3f80 } else { raw & 0x7f }
     };
-    Some((varint(1, T), varint(1 + T, O), varint(bytes, 1), bytes as usize + 1))
+    Some((varint(1, T), varint(1 + T, O), bytes as usize))
 }
 
 /// A length of a few bits, still zigzag. A negative one, which is odd, becomes too large for any
