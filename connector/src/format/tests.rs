@@ -91,9 +91,7 @@ fn csv_round_trips_null_empty_quotes_and_line_breaks() {
         [(None, Some(b"")), (Some(b"a,\"b\""), Some(b"two\nlines")), (Some(b" x"), None)];
     let text = print(&rows, Format::Csv, Binary::Utf8);
     let back = read(&text, Format::Csv, Binary::Utf8).expect("reads");
-    let owned = |at: fn(&Pair<'_>) -> Option<Vec<u8>>| {
-        rows.iter().map(at).collect::<Vec<_>>()
-    };
+    let owned = |at: fn(&Pair<'_>) -> Option<Vec<u8>>| rows.iter().map(at).collect::<Vec<_>>();
     assert_eq!(column(&back, "key"), owned(|row| row.0.map(<[u8]>::to_vec)));
     assert_eq!(column(&back, "value"), owned(|row| row.1.map(<[u8]>::to_vec)));
 }
