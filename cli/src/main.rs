@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use tracing_subscriber::filter::LevelFilter;
 
 use args::{Cli, Command};
 use failure::Failure;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Err(refusal) => return refuse(&refusal),
     };
     let verbose = cli.verbose;
+    log(verbose);
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => say(&failure, verbose),
@@ -68,6 +70,18 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     // A blocked reader of stdin must not hold up the end.
     runtime.shutdown_background();
     done
+}
+
+/// Warnings of the layers below go to stderr, a line each; with `-v` also what happens on the way.
+fn log(verbose: bool) {
+    let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_target(verbose)
+        .without_time()
+        .init();
 }
 
 /// Help and version are answers; anything else is one line and the status for a wrong command line.

@@ -10,23 +10,23 @@ use klamm_testkit::door::EmbeddedCluster;
 use tokio::runtime::Runtime;
 
 /// What a run of the command left behind.
-pub struct Ran {
-    pub status: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// The standard output of a run that has to succeed.
     #[track_caller]
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.status, 0, "{}", self.stderr);
         self.stdout
     }
 
     /// Checks that the run failed with this status and one line that holds `words`.
     #[track_caller]
-    pub fn refused(&self, status: i32, words: &str) {
+    pub(crate) fn refused(&self, status: i32, words: &str) {
         assert_eq!(self.status, status, "{}", self.stderr);
         assert_eq!(self.stderr.trim_end().lines().count(), 1, "{}", self.stderr);
         let line = self.stderr.to_lowercase();
@@ -35,12 +35,12 @@ impl Ran {
 }
 
 /// Runs the command without input.
-pub fn klamm(arguments: &[&str]) -> Ran {
+pub(crate) fn klamm(arguments: &[&str]) -> Ran {
     klamm_fed(arguments, b"")
 }
 
 /// Runs the command with this input.
-pub fn klamm_fed(arguments: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn klamm_fed(arguments: &[&str], input: &[u8]) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_klamm"))
         .args(arguments)
         .stdin(Stdio::piped())
@@ -61,25 +61,25 @@ pub fn klamm_fed(arguments: &[&str], input: &[u8]) -> Ran {
 }
 
 /// An embedded cluster with the runtime that it lives in.
-pub struct Embedded {
-    pub server: String,
+pub(crate) struct Embedded {
+    pub(crate) server: String,
     cluster: EmbeddedCluster,
     _runtime: Runtime,
 }
 
 impl Embedded {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let config = ClusterConfig::default();
         let cluster = runtime.block_on(EmbeddedCluster::start(config)).expect("starts");
         Self { server: cluster.bootstrap(), cluster, _runtime: runtime }
     }
 
-    pub fn with<T>(&self, act: impl FnOnce(&mut Cluster) -> T) -> T {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Cluster) -> T) -> T {
         self.cluster.with(act)
     }
 
-    pub fn topic(&self, name: &str, partitions: i32) {
+    pub(crate) fn topic(&self, name: &str, partitions: i32) {
         self.with(|cluster| cluster.create_topic(name, partitions, 1)).expect("a topic");
     }
 }
