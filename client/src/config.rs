@@ -270,6 +270,7 @@ impl Config {
         Ok(())
     }
 
+    /// Sets one option by its key, or says why it cannot be set.
     fn take(&mut self, name: &str, text: &str) -> Result<()> {
         if name == BOOTSTRAP {
             self.bootstrap = parse_bootstrap(text)?;
@@ -465,6 +466,7 @@ fn parse_bootstrap(text: &str) -> Result<Vec<Address>> {
     parts.map(parse).collect()
 }
 
+/// Reads `host:port`. A port of 0 and a bare IPv6 address are refused: nobody could connect.
 fn parse_address(text: &str) -> Option<Address> {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (host, port) = text.rsplit_once(':')?;

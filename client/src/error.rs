@@ -27,13 +27,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+/// Behind a box, so that a `Result` stays one word wide.
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
+    /// A clause in lower case, without a full stop.
     what: Cow<'static, str>,
     code: Option<ErrorCode>,
+    /// Where it happened, in the order it was added.
     context: Vec<(&'static str, String)>,
+    /// An imperative clause: what would mend it.
     hint: Option<Cow<'static, str>>,
+    /// Shared, since causes cannot be cloned.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 

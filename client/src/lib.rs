@@ -1,12 +1,45 @@
-//! A Kafka client on tokio: typed requests in, answers and record batches out. No C library, no unbounded queue, a deadline on
-//! everything.
+//! A Kafka client on tokio: typed requests in, answers and record batches out. No C library, no
+//! unbounded queue, a deadline on everything.
+//!
+//! ```text
+//!  Client ── admin ──┐   questions and orders: topics, offsets, groups
+//!         ── consumer ┤   exact offset ranges to record batches
+//!         ── producer ┤   records to batches, written once
+//!                     v
+//!                 Cluster            brokers by id, one shared view, one retry policy
+//!                     v
+//!                 Handle ── driver   one task owns each stream; pure machines decide
+//!                              v
+//!                            Dial    opens a byte stream and knows nothing
+//! ```
 //!
 //! From the bottom to the top; a module names only those above it in this list:
 //!
-//! 1. [`error`], [`config`] (string keys in [`mod@config`]): one error, one table of options.
+//! 1. [`error`], [`mod@config`]: one error, one table of options with Kafka's spellings.
 //! 2. [`net`]: byte streams, and the loop that owns each.
 //! 3. [`cluster`]: brokers by id, metadata, retries.
 //! 4. [`Client`], which all of the above is behind.
+//! 5. [`admin`], [`consumer`], [`producer`]: what a client is asked for, as methods of it.
+//!
+//! Three promises hold everywhere. An error says whether the request may have been carried out
+//! ([`ErrorKind::OutcomeUnknown`]), and nothing of that kind is repeated behind the caller's back
+//! unless repeating is harmless. A future that is dropped leaves a whole request on the wire or
+//! none. What a peer sends is believed only as far as it was checked: no length, count or address
+//! from the network takes memory or time without a bound.
+//!
+//! ```no_run
+//! # async fn example() -> klamm_client::Result<()> {
+//! use klamm_client::{Client, Config, ErrorKind};
+//!
+//! let options = [("bootstrap.servers", "localhost:9092"), ("client.id", "example")];
+//! match Client::connect(Config::from_properties(options)?).await {
+//!     Ok(client) => println!("{} topics", client.topic_names().await?.len()),
+//!     Err(error) if error.kind() == ErrorKind::Unreachable => println!("not there: {error}"),
+//!     Err(error) => return Err(error),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

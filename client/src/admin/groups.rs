@@ -109,6 +109,7 @@ impl Client {
         outcomes.finish().collect()
     }
 
+    /// One attempt at reading positions.
     async fn fetch_offsets(
         &self,
         group: &str,
@@ -131,6 +132,7 @@ impl Client {
         Ok(found)
     }
 
+    /// One attempt at storing positions; a code for each partition that the answer names.
     async fn store_offsets(
         &self,
         group: &str,

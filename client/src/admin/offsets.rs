@@ -83,8 +83,10 @@ impl Client {
     }
 }
 
+/// One call's question, the same for all its attempts.
 struct Lookup<'a> {
     cluster: &'a Cluster,
+    /// What is looked up; items are named by their place in it.
     wanted: &'a [(TopicPartition, OffsetSpec)],
     isolation: Isolation,
     deadline: Instant,
@@ -95,6 +97,7 @@ struct Lookup<'a> {
 type Batches = BTreeMap<(i32, usize), Vec<(usize, i32)>>;
 
 impl Lookup<'_> {
+    /// Asks all leaders of the pending items at once.
     async fn attempt(&self, pending: &[usize], late: bool, outcomes: &mut Outcomes<ListedOffset>) {
         let mut tasks = JoinSet::new();
         for ((node, _), items) in self.batches(pending, late, outcomes).await {
@@ -119,6 +122,7 @@ impl Lookup<'_> {
         }
     }
 
+    /// What is looked up for an item.
     fn spec(&self, index: usize) -> Option<OffsetSpec> {
         self.wanted.get(index).map(|(_, spec)| *spec)
     }
@@ -167,6 +171,7 @@ impl Lookup<'_> {
         batches
     }
 
+    /// The items with their leader epochs as one request, partitions gathered by topic.
     fn request(&self, items: &[(usize, i32)]) -> ListOffsetsRequest {
         let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
         for (index, epoch) in items {
@@ -212,6 +217,7 @@ impl Lookup<'_> {
 
 type Answers = Vec<(String, ListOffsetsPartitionResponse)>;
 
+/// One request to one broker. `newest` says that it looks up a largest timestamp.
 async fn ask(
     cluster: &Cluster,
     node: i32,

@@ -13,11 +13,14 @@ pub(super) struct Outcomes<T> {
 
 #[derive(Debug)]
 enum Slot<T> {
+    /// To be tried, with the error of the attempt before.
     Pending(Option<Error>),
+    /// Done, one way or the other.
     Settled(Result<T>),
 }
 
 impl<T> Outcomes<T> {
+    /// All items pending. `repeat` says whether one without an answer may be tried again.
     pub(super) fn new(items: usize, repeat: Repeat) -> Self {
         Self { repeat, slots: (0..items).map(|_| Slot::Pending(None)).collect() }
     }

@@ -209,11 +209,13 @@ impl Client {
         outcomes.finish().collect()
     }
 
+    /// How long the controller may take, in milliseconds: as long as a request may.
     fn order_timeout(&self) -> i32 {
         i32::try_from(self.config().request_timeout().as_millis()).unwrap_or(i32::MAX)
     }
 }
 
+/// The topic as requests describe it; -1 leaves a number to the brokers.
 fn creatable(topic: &NewTopic) -> CreatableTopic {
     let setting = |(name, value): &(String, String)| CreatableTopicConfig {
         name: name.clone(),
@@ -228,6 +230,7 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
     }
 }
 
+/// What a code about one topic means for whoever gave the order.
 fn refusal(code: ErrorCode, words: Option<String>, topic: &str) -> Result<()> {
     Error::check(code).map_err(|error| {
         let error = error.with("topic", topic);

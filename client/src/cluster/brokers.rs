@@ -149,6 +149,7 @@ impl Brokers {
         brokers
     }
 
+    /// The way to this broker, made on first use. There are as many as the cluster had brokers.
     fn slot(&self, node: i32) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(node).or_default())
@@ -249,10 +250,13 @@ impl Way {
 
 /// One way to reach the cluster.
 enum Attempt {
+    /// A broker of the view, whose connection is then shared.
     Broker(i32),
+    /// A server from the options, whose connection serves for one caller.
     Bootstrap(Address),
 }
 
+/// Where the view says that this broker listens.
 fn address_of(view: &View, node: i32) -> Result<Address> {
     let broker = view.brokers.get(&node).ok_or_else(|| {
         Error::new(ErrorKind::Unreachable, "the broker is not among the living ones")

@@ -64,19 +64,23 @@ impl Cache {
         Ok(Self { shared, task })
     }
 
+    /// The newest view.
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.shared.view.borrow())
     }
 
+    /// Receives each view that differs from the one before.
     pub(super) fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.shared.view.subscribe()
     }
 
+    /// Has a refresh made as soon as the pause after the last one is over.
     pub(super) fn mark_stale(&self) {
         self.shared.machine().mark_stale();
         self.shared.wake.notify_one();
     }
 
+    /// Takes in a leader learnt by the way; `false` if nothing new was learnt.
     pub(super) fn learn_leader(&self, hint: LeaderHint) -> bool {
         let mut machine = self.shared.machine();
         let changed = machine.handle_leader(hint);
@@ -86,6 +90,7 @@ impl Cache {
         changed
     }
 
+    /// Waits for a refresh that begins after this call, however many fail before.
     pub(super) async fn refresh(&self, deadline: Instant) -> Result<Arc<View>> {
         let mut last = None;
         loop {
@@ -99,6 +104,7 @@ impl Cache {
         }
     }
 
+    /// Waits until the topic is known, or is known not to exist.
     pub(super) async fn topic(
         &self,
         name: &str,
@@ -278,6 +284,7 @@ impl Shared {
     }
 }
 
+/// Returns when that instant has come; never if there is none.
 async fn at(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
@@ -285,6 +292,7 @@ async fn at(due: Option<Instant>) {
     }
 }
 
+/// The topic, if the last answer described it.
 fn usable(view: &View, name: &str) -> Option<Arc<Topic>> {
     let known = view.topics.get(name)?;
     (known.error.is_ok() && !known.partitions.is_empty()).then(|| Arc::clone(known))
@@ -295,6 +303,7 @@ pub(crate) fn no_topic(code: ErrorCode, name: &str) -> Error {
     Error::broker(code).as_kind(ErrorKind::Usage).with("topic", name)
 }
 
+/// The deadline passed; the failure before it says why.
 fn no_news(last: Option<Error>) -> Error {
     match last {
         Some(error) => {

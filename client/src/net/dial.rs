@@ -54,6 +54,7 @@ impl TcpDial {
         self
     }
 
+    /// The name's addresses in the order of the resolver, each for an equal share of what is left.
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let deadline = Instant::now() + self.timeout;
         let resolved = timeout_at(deadline, lookup_host((host, port))).await;
@@ -72,6 +73,7 @@ impl TcpDial {
         Err(last)
     }
 
+    /// One address, without a limit of time.
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(size) = self.receive_buffer {
@@ -98,6 +100,7 @@ impl Dial for TcpDial {
     }
 }
 
+/// A failure like the kernel's own, for time that ran out here.
 fn late(doing: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("{doing} took too long"))
 }

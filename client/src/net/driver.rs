@@ -111,6 +111,7 @@ enum Step {
 }
 
 impl<S: Stream> Driver<S> {
+    /// One step after another, until the connection has ended and everybody knows how.
     async fn run(mut self) {
         while !self.connection.is_closed() {
             let step = poll_fn(|cx| self.poll_step(cx)).await;
@@ -144,6 +145,8 @@ impl<S: Stream> Driver<S> {
         self.poll_alarm(cx)
     }
 
+    /// Hands the stream what the machine wants written, many pieces in one call. Whatever is written
+    /// is passed on at once, since a stream may keep bytes back (TLS does).
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         while self.outgoing.remaining() < GATHER {
             match self.connection.poll_transmit() {
@@ -180,6 +183,7 @@ impl<S: Stream> Driver<S> {
         Poll::Ready(Step::Woken)
     }
 
+    /// Tells the machine what happened.
     fn take(&mut self, step: Step, now: std::time::Instant) {
         match step {
             Step::Command(Some(command)) => self.take_command(command, now),
@@ -218,6 +222,7 @@ impl<S: Stream> Driver<S> {
         }
     }
 
+    /// Passes the machine's events to those who wait for them.
     fn deliver(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             match event {
@@ -252,6 +257,7 @@ impl<S: Stream> Driver<S> {
         }
     }
 
+    /// How a request was lost, with what is known of the stream.
     fn loss(&self, reason: CloseReason, sent: bool) -> Loss {
         Loss { reason: Some(reason), sent, failure: self.failure.clone() }
     }
