@@ -53,7 +53,7 @@ impl Checker {
         }
         self.verdict.present += 1;
         let newest = &mut self.newest[(number % data::KEYS) as usize];
-        if number + 1 <= *newest {
+        if number < *newest {
             self.verdict.disordered += 1;
         }
         *newest = (*newest).max(number + 1);
