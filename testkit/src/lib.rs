@@ -5,6 +5,8 @@
 //! * [`apache`] starts real Apache Kafka for a test, [`redpanda`] a container where Docker answers;
 //!   [`java`] finds Java, Kafka's jars and their tools. What a machine lacks makes tests skip, as
 //!   [`outside`] says.
+//! * [`sim`] runs our machines against that cluster in one thread, from a seed, over [`link`]s that
+//!   split, delay and cut.
 //! * [`oracle`] asks Kafka's Java classes what they make of our bytes, and has them make some.
 //! * [`conformance`] is what every broker must do, written once for all of them.
 //!
@@ -19,7 +21,9 @@ pub mod conformance;
 pub mod control;
 pub mod door;
 pub mod java;
+pub mod link;
 pub mod log;
 pub mod oracle;
 pub mod outside;
 pub mod redpanda;
+pub mod sim;
