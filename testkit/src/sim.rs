@@ -187,7 +187,10 @@ impl World {
                 return self.check_last_records();
             }
             let Some(next) = self.next_instant() else {
-                return Err(Violation::new(Rule::ComesToRest, "nothing is due, and not all is done"));
+                return Err(Violation::new(
+                    Rule::ComesToRest,
+                    "nothing is due, and not all is done",
+                ));
             };
             if next.saturating_duration_since(self.began) > LONGEST || self.steps > MOST_STEPS {
                 let detail = format!("not at rest after {} steps", self.steps);
