@@ -1,0 +1,152 @@
+//! The producer and the range reader against real Apache Kafka: what the embedded broker might be too kind about, and leaders that are
+//! killed while records are written.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::config;
+use klamm_client::admin::NewTopic;
+use klamm_client::config::Isolation;
+use klamm_client::consumer::{OffsetRange, ReadOptions};
+use klamm_client::producer::{Delivery, Producer, ProducerOptions, Ticket};
+use klamm_client::{Client, ErrorKind};
+use klamm_protocol::records::{Compression, RecordParts};
+use klamm_testkit::apache::{self, Kafka, KafkaConfig};
+use klamm_testkit::outside::{Cluster as _, in_test};
+
+#[test]
+fn records_come_back_from_the_newest_line_and_the_one_before() {
+    for version in [apache::NEWEST, apache::PREVIOUS] {
+        let Some(kafka) = apache::shared(version) else { return };
+        run(async {
+            let client = connect(&kafka).await;
+            for codec in [
+                Compression::None,
+                Compression::Gzip,
+                Compression::Snappy,
+                Compression::Lz4,
+                Compression::Zstd,
+            ] {
+                there_and_back(&client, codec).await;
+            }
+            beyond_the_log(&client).await;
+        });
+    }
+}
+
+#[test]
+fn killed_leaders_lose_nothing_and_repeat_nothing() {
+    let config =
+        KafkaConfig::version(apache::NEWEST).brokers(3).property("min.insync.replicas", "2");
+    let Some(kafka) = in_test(Kafka::start(config)) else { return };
+    run(async {
+        let client = connect(&kafka).await;
+        let topic = NewTopic::new("killed").with_partitions(3).with_replication(3);
+        client.create_topics(&[topic]).await.remove(0).unwrap();
+        let producer = producer(&client, Compression::Lz4);
+        let (mut tickets, mut killed) = (Vec::new(), 0);
+        for number in 0..60_000_u64 {
+            let ticket = append(&producer, "killed", (number % 3) as i32, number).await;
+            tickets.push((number, ticket));
+            if number % 20_000 == 10_000 {
+                killed = client.view().leader("killed", 0).unwrap().broker;
+                kafka.kill(killed).unwrap();
+            }
+            if number % 20_000 == 19_000 {
+                kafka.restart(killed).unwrap();
+            }
+        }
+        producer.flush().await.unwrap();
+        let mut ends = [0; 3];
+        for (number, ticket) in tickets {
+            let delivery = ticket.delivered().await;
+            let Delivery::Written { offset, .. } = delivery else {
+                panic!("{number}: {delivery:?}")
+            };
+            let end = &mut ends[(number % 3) as usize];
+            assert!(
+                offset.is_none_or(|offset| offset == *end),
+                "{number} at {offset:?}, not {end}"
+            );
+            *end += 1;
+        }
+        for (partition, numbers) in read(&client, "killed", &ends).await {
+            let wanted: Vec<u64> = (0..20_000).map(|n| n * 3 + partition as u64).collect();
+            assert!(numbers == wanted, "partition {partition} has {} records", numbers.len());
+        }
+    });
+}
+
+async fn there_and_back(client: &Client, codec: Compression) {
+    let topic = format!("back-{codec:?}");
+    client.create_topics(&[NewTopic::new(&topic).with_partitions(2)]).await.remove(0).unwrap();
+    let producer = producer(client, codec);
+    for number in 0..20_000 {
+        let _ = append(&producer, &topic, (number % 2) as i32, number).await;
+    }
+    producer.flush().await.unwrap();
+    for (partition, numbers) in read(client, &topic, &[10_000, 10_000]).await {
+        assert_eq!(numbers, (0..10_000).map(|n| n * 2 + partition as u64).collect::<Vec<_>>());
+    }
+}
+
+async fn beyond_the_log(client: &Client) {
+    let range =
+        OffsetRange { topic: Arc::from("back-None"), partition: 0, start: 20_000, stop: 20_001 };
+    let mut reader = client.read_ranges(vec![range], ReadOptions::default());
+    let error = reader.next().await.unwrap().unwrap_err();
+    let facts = ["offset", "log_start", "log_end"].map(|name| error.context(name).unwrap());
+    assert_eq!((error.kind(), facts), (ErrorKind::DataLoss, ["20000", "0", "10000"]), "{error}");
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(test);
+}
+
+async fn connect(kafka: &Kafka) -> Client {
+    let config = config(&kafka.bootstrap()).with_api_timeout(Duration::from_secs(60));
+    Client::connect(config).await.unwrap()
+}
+
+fn producer(client: &Client, compression: Compression) -> Producer {
+    let mut options = ProducerOptions::default();
+    options.compression = compression;
+    client.producer(options).unwrap()
+}
+
+async fn append(producer: &Producer, topic: &str, partition: i32, number: u64) -> Ticket {
+    let value = number.to_be_bytes();
+    // Of today: retention would delete older ones.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    producer
+        .append(topic, Some(partition), RecordParts::new(now, None, Some(&value)))
+        .await
+        .unwrap()
+}
+
+/// Reads every partition from 0 to its end, in small fetches and committed.
+async fn read(client: &Client, topic: &str, ends: &[i64]) -> BTreeMap<i32, Vec<u64>> {
+    let ranges = ends.iter().enumerate().map(|(partition, stop)| OffsetRange {
+        topic: Arc::from(topic),
+        partition: partition as i32,
+        start: 0,
+        stop: *stop,
+    });
+    let mut options = ReadOptions::default();
+    options.partition_max_bytes = 16 << 10;
+    options.isolation = Isolation::ReadCommitted;
+    let mut reader = client.read_ranges(ranges.collect(), options);
+    let mut read: BTreeMap<i32, Vec<u64>> = BTreeMap::new();
+    while let Some(batch) = reader.next().await {
+        let batch = batch.unwrap();
+        let numbers = batch.records().map(|record| {
+            let value = record.unwrap().value().unwrap();
+            u64::from_be_bytes(value.try_into().unwrap())
+        });
+        read.entry(batch.partition).or_default().extend(numbers);
+    }
+    read
+}
