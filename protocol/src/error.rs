@@ -167,7 +167,9 @@ impl fmt::Display for DecodeErrorKind {
                 f,
                 "record batch is damaged: its checksum is {computed:08x}, not {written:08x}"
             ),
-            Self::CorruptCompression { codec } => write!(f, "{codec} cannot read its own data"),
+            Self::CorruptCompression { codec } => {
+                write!(f, "records compressed with {codec} are corrupt")
+            }
             Self::CountBeyondInput { count, smallest, left } => write!(
                 f,
                 "{count} elements of {smallest} bytes or more cannot fit into {left} bytes"
