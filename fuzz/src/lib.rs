@@ -5,6 +5,16 @@
 //! in `fuzz_targets/` feed them from a fuzzing engine; `tests/seeds.rs` feeds them the committed
 //! seeds and what [`mutate`] makes of those, on stable and without C++.
 //!
+//! With the engine, in this folder. It writes what it finds into the first corpus named, so that is
+//! not the committed one. `--dev` leaves out link-time optimisation, which takes very long once the
+//! code is instrumented; the first build takes many minutes even so, most of them for zstd.
+//!
+//! ```sh
+//! mkdir -p corpus-local/frame_reader
+//! cargo +nightly fuzz run --dev --features libfuzzer frame_reader \
+//!     corpus-local/frame_reader seeds/frame_reader -- -max_total_time=20
+//! ```
+//!
 //! To add a target: a file here, a row in [`TARGETS`], a file in `fuzz_targets/` with its `[[bin]]`,
 //! and seeds.
 
