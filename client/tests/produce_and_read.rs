@@ -1,5 +1,5 @@
-//! The producer and the range reader against an embedded cluster: what is written is read back, exactly, in spite of what happens on
-//! the way.
+//! The producer and the range reader against an embedded cluster: what is written is read back,
+//! exactly, in spite of what happens on the way.
 
 mod common;
 

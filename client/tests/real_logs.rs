@@ -1,5 +1,5 @@
-//! The producer and the range reader against real Apache Kafka: what the embedded broker might be too kind about, and leaders that are
-//! killed while records are written.
+//! The producer and the range reader against real Apache Kafka: what the embedded broker might be
+//! too kind about, and leaders that are killed while records are written.
 
 mod common;
 

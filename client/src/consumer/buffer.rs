@@ -1,5 +1,6 @@
-//! What arrived and was not handed out yet. In: the record sets of fetch responses; out, in the order of arrival: raw batches that
-//! lie in a range and count, and errors at the place where they happened.
+//! What arrived and was not handed out yet. In: the record sets of fetch responses; out, in the
+//! order of arrival: raw batches that lie in a range and count, and errors at the place where they
+//! happened.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -54,10 +55,11 @@ impl Buffer {
         self.items.push_back((part, Item::Failed(error)));
     }
 
-    /// Queues the batches of a partition that lie in `range` and count: no markers, no aborted transactions, nothing empty.
+    /// Queues the batches of a partition that lie in `range` and count: no markers, no aborted
+    /// transactions, nothing empty.
     ///
-    /// Only headers are looked at, except for markers. What the headers say is checked when a batch is opened; until then it decides
-    /// nothing but where to fetch next.
+    /// Only headers are looked at, except for markers. What the headers say is checked when a batch
+    /// is opened; until then it decides nothing but where to fetch next.
     pub(super) fn take(
         &mut self,
         part: usize,

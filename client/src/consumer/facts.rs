@@ -1,5 +1,6 @@
-//! Questions beside fetching: who leads, what the log still has, whether silence is a hole. In: cursors that cannot go on; out: what
-//! the reader has to know to place them, end them, or give them up with facts.
+//! Questions beside fetching: who leads, what the log still has, whether silence is a hole. In:
+//! cursors that cannot go on; out: what the reader has to know to place them, end them, or give
+//! them up with facts.
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ pub(super) enum Fact {
     Topics(Vec<(Arc<str>, Result<Arc<Topic>>)>),
     /// A cursor's position was not in the log; this is what the log has.
     Ends { part: usize, cursor: Cursor, ends: Result<(i64, i64)> },
-    /// Where the leader's own disk begins, `None` if that cannot be known. What lies before is in remote storage.
+    /// Where the leader's own disk begins, `None` if that cannot be known. What lies before is in
+    /// remote storage.
     LocalStart { part: usize, next: i64, start: Option<i64> },
 }
 
@@ -66,8 +68,8 @@ pub(super) fn ends(
     })
 }
 
-/// Asks where the leader's own disk begins (KIP-405). A broker without remote storage has no such question, and everything is
-/// local to it.
+/// Asks where the leader's own disk begins (KIP-405). A broker without remote storage has no such
+/// question, and everything is local to it.
 pub(super) fn local_start(client: &Client, part: usize, cursor: &Cursor, node: i32) -> Job<Fact> {
     let (client, next) = (client.clone(), cursor.next);
     let partition = ListOffsetsPartition {

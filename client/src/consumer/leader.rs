@@ -1,5 +1,6 @@
-//! One broker's fetches. In: cursors, and room for bytes; out: what its answers mean, as the fetch machine says it. Holds the
-//! connection, which is its own: a broker that waits for records answers nothing else on it meanwhile.
+//! One broker's fetches. In: cursors, and room for bytes; out: what its answers mean, as the fetch
+//! machine says it. Holds the connection, which is its own: a broker that waits for records answers
+//! nothing else on it meanwhile.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -48,7 +49,8 @@ impl Leader {
         self.machine.poll_timeout().filter(|_| idle).map(Instant::from_std)
     }
 
-    /// Begins what is due: a connection, or a request for at most `room` bytes. Returns whether it did.
+    /// Begins what is due: a connection, or a request for at most `room` bytes. Returns whether it
+    /// did.
     ///
     /// Errors: the broker speaks no version of Fetch that we do.
     pub(super) fn begin(&mut self, room: usize) -> Result<bool> {
@@ -76,8 +78,8 @@ impl Leader {
         Ok(true)
     }
 
-    /// Moves the job on. `Ok(true)`: it ended, and the machine may have events. An error ends the connection; the machine has
-    /// been told, and its cursors wait.
+    /// Moves the job on. `Ok(true)`: it ended, and the machine may have events. An error ends the
+    /// connection; the machine has been told, and its cursors wait.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<bool> {
         let Some(job) = &mut self.job else { return Ok(false) };
         let Poll::Ready(done) = job.as_mut().poll(cx) else {

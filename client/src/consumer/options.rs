@@ -18,20 +18,23 @@ pub struct OffsetRange {
     pub partition: i32,
     /// The first offset wanted.
     pub start: i64,
-    /// The first offset no longer wanted. Where it lies beyond the log's end, the reader waits for more records.
+    /// The first offset no longer wanted. Where it lies beyond the log's end, the reader waits for
+    /// more records.
     pub stop: i64,
 }
 
-/// How ranges are read. Change the fields of [`ReadOptions::default`], or of [`ReadOptions::from_config`].
+/// How ranges are read. Change the fields of [`ReadOptions::default`], or of
+/// [`ReadOptions::from_config`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ReadOptions {
     /// Whether records of open and aborted transactions are seen. Default: they are.
     pub isolation: Isolation,
-    /// The most bytes fetched ahead of the caller, as they came over the wire, over all brokers. Default 16 MiB. A single larger
-    /// batch is fetched anyway, alone.
+    /// The most bytes fetched ahead of the caller, as they came over the wire, over all brokers.
+    /// Default 16 MiB. A single larger batch is fetched anyway, alone.
     pub max_bytes: usize,
-    /// The most bytes of one response (`fetch.max.bytes`). Default 50 MiB; `max_bytes` bounds it too.
+    /// The most bytes of one response (`fetch.max.bytes`). Default 50 MiB; `max_bytes` bounds it
+    /// too.
     pub fetch_max_bytes: usize,
     /// The most bytes of one partition in a response (`max.partition.fetch.bytes`). Default 1 MiB.
     pub partition_max_bytes: usize,
@@ -41,7 +44,8 @@ pub struct ReadOptions {
     pub max_wait: Duration,
     /// The most bytes that one compressed batch may inflate to. Default 128 MiB.
     pub max_inflated: usize,
-    /// How long [`RangeReader::next`](super::RangeReader::next) may wait without any progress. Default 120 s.
+    /// How long [`RangeReader::next`](super::RangeReader::next) may wait without any progress.
+    /// Default 120 s.
     pub poll_timeout: Duration,
 }
 
@@ -52,7 +56,8 @@ pub struct FetchedBatch {
     pub topic: Arc<str>,
     /// The partition's number.
     pub partition: i32,
-    /// The batch: checked and inflated. It may hold records outside of `range`, since batches are fetched whole.
+    /// The batch: checked and inflated. It may hold records outside of `range`, since batches are
+    /// fetched whole.
     pub batch: Batch,
     /// The offsets to hand out: the part of the range that lies in this batch.
     pub range: Range<i64>,

@@ -1,20 +1,19 @@
-//! The reader that joins everything: places cursors at their leaders, keeps each leader fetching while there is room, and opens
-//! batches as the caller takes them.
+//! The reader that joins everything: places cursors at their leaders, keeps each leader fetching
+//! while there is room, and opens batches as the caller takes them.
 //!
-//! A partition is *homeless* until its leader is known, then fetched there until its range ends; whatever goes wrong makes it homeless
-//! again, or ends it with an error at the right place in the queue. All state is in the reader and every poll goes as far as it
-//! can, so a future of [`RangeReader::next`] can be dropped at any point.
+//! A partition is *homeless* until its leader is known, then fetched there until its range ends;
+//! whatever goes wrong makes it homeless again, or ends it with an error at the right place in the
+//! queue. All state is in the reader and every poll goes as far as it can, so a future of
+//! [`RangeReader::next`] can be dropped at any point.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use klamm_protocol::error::DecodeError;
-use klamm_protocol::records::{Inflater, RawBatch};
+use klamm_protocol::records::Inflater;
 use klamm_protocol::session::fetch::{
     Cursor, CursorId, FetchEvent, FetchOptions, Fetched, Progress,
 };
@@ -31,10 +30,12 @@ use super::buffer::{Buffer, Item};
 use super::facts::{self, Fact};
 use super::leader::{Job, Leader};
 use super::options::{FetchedBatch, OffsetRange, ReadOptions};
+use super::parts::{self, Part, lost};
 
 /// Reads exact ranges; made by [`Client::read_ranges`].
 ///
-/// Memory: at most [`ReadOptions::max_bytes`] of fetched batches wait, plus one response under way and the batch being opened.
+/// Memory: at most [`ReadOptions::max_bytes`] of fetched batches wait, plus one response under way
+/// and the batch being opened.
 #[must_use = "nothing is read before next() is awaited"]
 pub struct RangeReader {
     client: Client,
@@ -50,19 +51,6 @@ pub struct RangeReader {
     inflater: Inflater,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// One partition with its ranges.
-#[derive(Debug)]
-struct Part {
-    topic: Arc<str>,
-    partition: i32,
-    /// The range being read, and those after it.
-    ranges: VecDeque<Range<i64>>,
-    /// No more is to come; what is queued may still be handed out.
-    ended: bool,
-    /// An error was handed out: what is queued behind it is not.
-    broken: bool,
 }
 
 impl RangeReader {
@@ -87,14 +75,17 @@ impl RangeReader {
 
     /// The next batch, `None` when every range has been read to its stop.
     ///
-    /// Batches of one partition come in the order of its log; partitions are mixed as they arrive. A range ends when its stop is
-    /// reached, also where its last offsets are transaction markers, aborted records, or compacted away.
+    /// Batches of one partition come in the order of its log; partitions are mixed as they arrive.
+    /// A range ends when its stop is reached, also where its last offsets are transaction markers,
+    /// aborted records, or compacted away.
     ///
-    /// Errors end the partition they name, after everything before them was handed out; the others go on with the next call:
-    /// [`ErrorKind::DataLoss`] with `offset`, `stop`, `log_start` and `log_end` as context where the position is not in the log, or
-    /// the log was truncated or the topic replaced; [`ErrorKind::Corrupt`] with `offset` where a batch is damaged;
-    /// [`ErrorKind::Usage`] for ranges that make no sense and topics or partitions that do not exist; the broker's code. Only
-    /// [`ErrorKind::TimedOut`] after [`ReadOptions::poll_timeout`] without progress ends nothing: another call waits anew.
+    /// Errors end the partition they name, after everything before them was handed out; the others
+    /// go on with the next call: [`ErrorKind::DataLoss`] with `offset`, `stop`, `log_start` and
+    /// `log_end` as context where the position is not in the log, or the log was truncated or the
+    /// topic replaced; [`ErrorKind::Corrupt`] with `offset` where a batch is damaged;
+    /// [`ErrorKind::Usage`] for ranges that make no sense and topics or partitions that do not
+    /// exist; the broker's code. Only [`ErrorKind::TimedOut`] after [`ReadOptions::poll_timeout`]
+    /// without progress ends nothing: another call waits anew.
     ///
     /// Cancel safe: a dropped call loses nothing.
     pub async fn next(&mut self) -> Option<Result<FetchedBatch>> {
@@ -190,8 +181,8 @@ impl RangeReader {
         true
     }
 
-    /// Lets every idle leader fetch that has room. A leader gets an equal share, so that a fast one cannot starve the others, and
-    /// waits until half of it is free, so that fetches stay large.
+    /// Lets every idle leader fetch that has room. A leader gets an equal share, so that a fast one
+    /// cannot starve the others, and waits until half of it is free, so that fetches stay large.
     fn begin_fetches(&mut self) -> bool {
         let busy = self.leaders.iter().filter(|leader| !leader.machine.is_empty()).count().max(1);
         let share = (self.options.max_bytes / busy).max(1);
@@ -224,7 +215,7 @@ impl RangeReader {
             Ok(batch) => Some(Ok(FetchedBatch { topic, partition, batch, range })),
             Err(error) => {
                 part.broken = true;
-                let error = corrupt(part, &raw, error);
+                let error = part.corrupt(error, raw.header().base_offset);
                 self.end(index);
                 Some(Err(error))
             }
@@ -279,7 +270,7 @@ impl RangeReader {
         let progress = machine.advance(id, taken.next, taken.epoch);
         if let Some(error) = taken.broken {
             let Some(part) = self.parts.get(index) else { return };
-            let error = damaged(part, error).with("offset", taken.next);
+            let error = part.corrupt(error, taken.next);
             self.fail(index, error);
         } else if progress == Progress::Ended {
             self.next_range(index);
@@ -290,11 +281,8 @@ impl RangeReader {
     fn next_range(&mut self, index: usize) {
         let Some(part) = self.parts.get_mut(index) else { return };
         part.ranges.pop_front();
-        match part.ranges.front() {
-            Some(range) => {
-                let cursor = part.cursor(range);
-                self.homeless.push((index, cursor));
-            }
+        match part.cursor() {
+            Some(cursor) => self.homeless.push((index, cursor)),
             None => part.ended = true,
         }
     }
@@ -316,7 +304,8 @@ impl RangeReader {
             }
             Fact::Ends { part, cursor, ends: Ok((start, end)) } => {
                 if (start..=end).contains(&cursor.next) {
-                    // The broker that refused was behind: a leader just elected, or no leader any more.
+                    // The broker that refused was behind: a leader just elected, or no leader any
+                    // more.
                     self.stale = true;
                     self.homeless.push((part, cursor));
                     return;
@@ -398,7 +387,8 @@ impl RangeReader {
         })
     }
 
-    /// A connection could not be made, or was lost: its partitions look for their leaders in a new view.
+    /// A connection could not be made, or was lost: its partitions look for their leaders in a new
+    /// view.
     fn leader_failed(&mut self, index: usize, error: &Error) {
         let passes = error.is_retriable() || error.kind() == ErrorKind::OutcomeUnknown;
         if !passes {
@@ -477,35 +467,15 @@ impl RangeReader {
         }
     }
 
-    /// Sorts ranges by partition; those that make no sense become errors.
+    /// Makes a part of every partition; ranges that make no sense become errors.
     fn sort_in(&mut self, ranges: Vec<OffsetRange>) {
-        let mut sorted: BTreeMap<(Arc<str>, i32), Vec<Range<i64>>> = BTreeMap::new();
-        for range in ranges {
-            if range.start < 0 || range.stop < range.start {
-                let error = Error::new(
-                    ErrorKind::Usage,
-                    "a range must not start below 0 or stop before it starts",
-                );
-                let error = error.at(&range.topic, range.partition);
-                self.buffer.push_error(
-                    usize::MAX,
-                    error.with("start", range.start).with("stop", range.stop),
-                );
-            } else if range.start < range.stop {
-                sorted
-                    .entry((range.topic, range.partition))
-                    .or_default()
-                    .push(range.start..range.stop);
-            }
+        let (parts, wrong) = parts::sort(ranges);
+        for error in wrong {
+            self.buffer.push_error(NO_PART, error);
         }
-        for ((topic, partition), mut ranges) in sorted {
-            ranges.sort_by_key(|range| range.start);
-            let part =
-                Part { topic, partition, ranges: ranges.into(), ended: false, broken: false };
-            let first = part.ranges.front().map(|range| part.cursor(range));
-            self.homeless.extend(first.map(|cursor| (self.parts.len(), cursor)));
-            self.parts.push(part);
-        }
+        let cursors = parts.iter().enumerate();
+        self.homeless = cursors.filter_map(|(index, part)| Some((index, part.cursor()?))).collect();
+        self.parts = parts;
     }
 }
 
@@ -516,20 +486,6 @@ impl fmt::Debug for RangeReader {
             .field("open", &open)
             .field("buffered", &self.buffer.bytes())
             .finish_non_exhaustive()
-    }
-}
-
-impl Part {
-    fn cursor(&self, range: &Range<i64>) -> Cursor {
-        Cursor {
-            topic: Arc::clone(&self.topic),
-            topic_id: Uuid::ZERO,
-            partition: self.partition,
-            next: range.start,
-            stop: range.end,
-            leader_epoch: -1,
-            last_epoch: -1,
-        }
     }
 }
 
@@ -548,23 +504,7 @@ fn fetch_options(options: &ReadOptions, client: &Client) -> FetchOptions {
     fetch
 }
 
-fn corrupt(part: &Part, raw: &RawBatch, error: DecodeError) -> Error {
-    damaged(part, error).with("offset", raw.header().base_offset)
-}
-
-fn damaged(part: &Part, error: DecodeError) -> Error {
-    Error::new(ErrorKind::Corrupt, "a batch of records is damaged")
-        .at(&part.topic, part.partition)
-        .with("detail", error)
-        .with_hint("read it with another client to tell a damaged log from a damaged transfer; nothing was skipped")
-        .with_source(error)
-}
-
-fn lost(what: &'static str, cursor: &Cursor) -> Error {
-    Error::new(ErrorKind::DataLoss, what)
-        .at(&cursor.topic, cursor.partition)
-        .with("offset", cursor.next)
-        .with("stop", cursor.stop)
-}
-
 const OUT_OF_RANGE: &str = "records that were to be read were deleted, or never written; read from log_start on if that loss is acceptable";
+
+/// The part of errors that belong to no partition.
+const NO_PART: usize = usize::MAX;

@@ -1,5 +1,6 @@
-//! Records on their way into batches. In: records, from any number of callers, under one lock; out: batches that are full, have
-//! waited long enough, or are asked for. Counts what they hold in memory, so that callers wait instead of it growing.
+//! Records on their way into batches. In: records, from any number of callers, under one lock; out:
+//! batches that are full, have waited long enough, or are asked for. Counts what they hold in
+//! memory, so that callers wait instead of it growing.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,7 +88,8 @@ pub(super) struct Open {
     pub(super) hold: Hold,
 }
 
-/// What a batch holds until it is settled: its tickets' fate, its memory, its place among the outstanding.
+/// What a batch holds until it is settled: its tickets' fate, its memory, its place among the
+/// outstanding.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) fate: Arc<BatchFate>,
@@ -162,7 +164,8 @@ impl Accumulator {
         }
     }
 
-    /// Makes a topic's partitions known; existing ones keep their batches. Records without a key go to those with a leader.
+    /// Makes a topic's partitions known; existing ones keep their batches. Records without a key go
+    /// to those with a leader.
     pub(super) fn know(&self, known: &metadata::Topic) {
         let count = known.partitions.last().map_or(0, |last| last.index + 1);
         let led = known.partitions.iter().filter(|partition| partition.leader.is_some());
@@ -187,8 +190,8 @@ impl Accumulator {
         self.lock().slots.get(slot).map(|slot| (Arc::clone(&slot.topic), slot.partition))
     }
 
-    /// Takes batches that are full, and those whose time has come while their partition has nothing waiting (`idle`): as long as it
-    /// has, they may grow. Returns when the next one is due.
+    /// Takes batches that are full, and those whose time has come while their partition has nothing
+    /// waiting (`idle`): as long as it has, they may grow. Returns when the next one is due.
     pub(super) fn collect(
         &self,
         now: Instant,
@@ -259,14 +262,16 @@ impl Accumulator {
         self.room.notified()
     }
 
-    /// Ends the lingering of all that was appended so far; returns its mark for [`Accumulator::settled_below`].
+    /// Ends the lingering of all that was appended so far; returns its mark for
+    /// [`Accumulator::settled_below`].
     pub(super) fn flush(&self) -> u64 {
         let mut state = self.lock();
         state.flush_below = state.next_number;
         state.next_number
     }
 
-    /// Waits until every batch before the mark is settled, and takes the first error since the last call.
+    /// Waits until every batch before the mark is settled, and takes the first error since the last
+    /// call.
     pub(super) async fn settled_below(&self, mark: u64) -> Result<()> {
         loop {
             let settled = self.settled.notified();
@@ -285,7 +290,8 @@ impl Accumulator {
         self.lock().used
     }
 
-    /// The state is consistent between any two statements that can panic, so a poisoned lock is still good.
+    /// The state is consistent between any two statements that can panic, so a poisoned lock is
+    /// still good.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -315,7 +321,8 @@ impl State {
         let ticket = open.push(record, &mut self.used)?;
         self.next_number += 1;
         self.outstanding.insert(number);
-        // The queue of lingering batches is bounded by the partitions that have one: stale entries go when it doubles.
+        // The queue of lingering batches is bounded by the partitions that have one: stale entries
+        // go when it doubles.
         if self.lingering.len() > 2 * self.slots.len() + SPARE_BUILDERS {
             let slots = &self.slots;
             self.lingering.retain(|(_, slot, number)| {
@@ -350,7 +357,8 @@ impl Open {
 }
 
 impl Topic {
-    /// The slot of a record: where it says, where its key says, or where records without a key go just now.
+    /// The slot of a record: where it says, where its key says, or where records without a key go
+    /// just now.
     fn slot(
         &mut self,
         partition: Option<i32>,
@@ -366,8 +374,9 @@ impl Topic {
         self.slots.get(usize::try_from(partition).ok()?).copied()
     }
 
-    /// KIP-480, KIP-794: records without a key stay with one partition for a batch's worth of bytes, then another is drawn. Without
-    /// any leader the record may as well wait at some partition as at another.
+    /// KIP-480, KIP-794: records without a key stay with one partition for a batch's worth of
+    /// bytes, then another is drawn. Without any leader the record may as well wait at some
+    /// partition as at another.
     fn stick(&mut self, batch_size: usize) -> Option<i32> {
         if let Some(partition) = self.current.filter(|_| self.sticky_bytes < batch_size) {
             return Some(partition);

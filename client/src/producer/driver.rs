@@ -1,5 +1,6 @@
-//! The producer's one task. In: batches from the accumulator, answers from brokers, news of leaders; out: requests in order, and the
-//! outcome of every batch. It decides nothing about retries and sequences: that is the produce machine's.
+//! The producer's one task. In: batches from the accumulator, answers from brokers, news of
+//! leaders; out: requests in order, and the outcome of every batch. It decides nothing about
+//! retries and sequences: that is the produce machine's.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -182,7 +183,8 @@ impl Driver {
         }
     }
 
-    /// Moves batches to brokers and outcomes to callers until nothing moves. Returns when the next open batch is due.
+    /// Moves batches to brokers and outcomes to callers until nothing moves. Returns when the next
+    /// open batch is due.
     fn send_all(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
         loop {
             let now = Instant::now();
@@ -409,6 +411,7 @@ fn machine_options(options: &ProducerOptions, client: &Client) -> ProduceOptions
 }
 
 thread_local! {
-    /// The codecs' working memory. Not a field, because zstd's cannot move between threads and the task does.
+    /// The codecs' working memory. Not a field, because zstd's cannot move between threads and the
+    /// task does.
     static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new());
 }

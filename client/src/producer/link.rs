@@ -1,5 +1,6 @@
-//! The producer's connection to one broker. In: produce requests, in order; out: their answers, or how each failed. Requests are
-//! written in the order they were begun: each is polled once at once, which puts it into the connection's queue.
+//! The producer's connection to one broker. In: produce requests, in order; out: their answers, or
+//! how each failed. Requests are written in the order they were begun: each is polled once at once,
+//! which puts it into the connection's queue.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -43,7 +44,8 @@ impl Link {
         Self { node, client, handle: None, connecting: None, requests: Vec::new(), unheard: false }
     }
 
-    /// The version to write requests in; `None` while there is no connection, which is then being made.
+    /// The version to write requests in; `None` while there is no connection, which is then being
+    /// made.
     pub(super) fn version(&mut self) -> Option<Result<i16>> {
         if let Some(handle) = self.handle.as_ref().filter(|handle| handle.is_open()) {
             return Some(handle.version_of::<ProduceRequest>());
@@ -129,7 +131,8 @@ impl Link {
     }
 }
 
-/// Whether the broker may have got the request in spite of the error. Only what is certain counts as no.
+/// Whether the broker may have got the request in spite of the error. Only what is certain counts
+/// as no.
 fn may_have_arrived(error: &Error) -> bool {
     let certainly_not = matches!(
         error.kind(),

@@ -1,8 +1,10 @@
-//! Writing records. In: records with a topic; out: a ticket for each, which tells what became of it. Idempotent by default: written
-//! once and in order per partition, whatever the network does (KIP-98).
+//! Writing records. In: records with a topic; out: a ticket for each, which tells what became of
+//! it. Idempotent by default: written once and in order per partition, whatever the network does
+//! (KIP-98).
 //!
-//! The files, from the bottom up: `options`, `ticket` (what became of a record), `accumulator` (records into batches), `link` (one broker's
-//! connection), `driver` (the one task that joins them with the produce machine).
+//! The files, from the bottom up: `options`, `ticket` (what became of a record), `accumulator`
+//! (records into batches), `link` (one broker's connection), `driver` (the one task that joins them
+//! with the produce machine).
 
 mod accumulator;
 mod driver;
@@ -29,8 +31,9 @@ pub use ticket::{Delivery, Ticket};
 
 /// Writes records to any topics. Cheap to clone; all clones share batches, memory and connections.
 ///
-/// A task of the current runtime does the sending. When the last clone is dropped, what was appended is still sent as far as the
-/// runtime lives, at most for `delivery.timeout.ms`, and nobody is told: call [`Producer::close`] or [`Producer::flush`] to be sure.
+/// A task of the current runtime does the sending. When the last clone is dropped, what was
+/// appended is still sent as far as the runtime lives, at most for `delivery.timeout.ms`, and
+/// nobody is told: call [`Producer::close`] or [`Producer::flush`] to be sure.
 #[derive(Clone)]
 pub struct Producer(Arc<Shared>);
 
@@ -42,7 +45,8 @@ struct Shared {
 }
 
 impl Client {
-    /// A producer with a task of its own in the current runtime. Nothing is contacted before the first record.
+    /// A producer with a task of its own in the current runtime. Nothing is contacted before the
+    /// first record.
     ///
     /// Errors: [`ErrorKind::Config`] where options contradict each other.
     ///
@@ -62,16 +66,20 @@ impl Client {
 }
 
 impl Producer {
-    /// Copies a record into its partition's open batch. Returns as soon as it is there; its [`Ticket`] tells when it is written.
+    /// Copies a record into its partition's open batch. Returns as soon as it is there; its
+    /// [`Ticket`] tells when it is written.
     ///
-    /// Without a partition, the key decides as in Java's clients, and records without a key stay with one partition for a batch. The
-    /// record is copied straight into the batch: no allocation for it, and no copy besides.
+    /// Without a partition, the key decides as in Java's clients, and records without a key stay
+    /// with one partition for a batch. The record is copied straight into the batch: no allocation
+    /// for it, and no copy besides.
     ///
-    /// Waits while records without outcome fill the buffer, and for the metadata of a topic that is new here.
+    /// Waits while records without outcome fill the buffer, and for the metadata of a topic that is
+    /// new here.
     ///
-    /// Errors, the record then being certainly not written: [`ErrorKind::TimedOut`] after `max.block.ms`;
-    /// [`ErrorKind::TooLarge`]; [`ErrorKind::Usage`] for a partition that does not exist and a producer that is closed; the broker's
-    /// code for a topic that does not exist or is not allowed. Cancel safe: a dropped call has appended nothing.
+    /// Errors, the record then being certainly not written: [`ErrorKind::TimedOut`] after
+    /// `max.block.ms`; [`ErrorKind::TooLarge`]; [`ErrorKind::Usage`] for a partition that does not
+    /// exist and a producer that is closed; the broker's code for a topic that does not exist or is
+    /// not allowed. Cancel safe: a dropped call has appended nothing.
     pub async fn append<'a, H>(
         &self,
         topic: &str,
@@ -107,16 +115,17 @@ impl Producer {
 
     /// Sends everything appended so far without further waiting, and waits for its outcome.
     ///
-    /// Errors: the first record since the last flush that was not, or not certainly, written, whoever appended it. Cancel safe; the
-    /// sending goes on.
+    /// Errors: the first record since the last flush that was not, or not certainly, written,
+    /// whoever appended it. Cancel safe; the sending goes on.
     pub async fn flush(&self) -> Result<()> {
         let mark = self.0.accumulator.flush();
         self.0.wake();
         self.0.accumulator.settled_below(mark).await
     }
 
-    /// Takes no more records, sends what there is, and waits for its outcome until `deadline`; what then has none ends as not
-    /// written or unknown. Later calls on any clone fail. Errors as [`Producer::flush`]. Cancel safe; the closing goes on.
+    /// Takes no more records, sends what there is, and waits for its outcome until `deadline`; what
+    /// then has none ends as not written or unknown. Later calls on any clone fail. Errors as
+    /// [`Producer::flush`]. Cancel safe; the closing goes on.
     pub async fn close(&self, deadline: Duration) -> Result<()> {
         let shared = &*self.0;
         let closed = Error::new(ErrorKind::Usage, "the producer is closed");
@@ -157,7 +166,8 @@ impl Shared {
         let _ = self.commands.try_send(Command::Look);
     }
 
-    /// Waits for the metadata of a topic. `again`: it was just looked up, and lacks the partition asked for.
+    /// Waits for the metadata of a topic. `again`: it was just looked up, and lacks the partition
+    /// asked for.
     async fn learn_topic(
         &self,
         name: &str,

@@ -9,20 +9,22 @@ use crate::error::{Error, ErrorKind, Result};
 
 use super::accumulator::AccumulatorOptions;
 
-/// How records are written. Change the fields of [`ProducerOptions::default`], or of [`ProducerOptions::from_config`].
+/// How records are written. Change the fields of [`ProducerOptions::default`], or of
+/// [`ProducerOptions::from_config`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProducerOptions {
     /// How many acknowledgements a record waits for (`acks`). Default all in-sync replicas.
     pub acks: Acks,
-    /// Whether retries cannot write twice (`enable.idempotence`). Default true; needs [`Acks::All`].
+    /// Whether retries cannot write twice (`enable.idempotence`). Default true; needs
+    /// [`Acks::All`].
     pub idempotent: bool,
     /// When a batch is full, in bytes before compression (`batch.size`). Default 16384.
     pub batch_size: usize,
     /// How long a batch waits for more records (`linger.ms`). Default 5 ms.
     pub linger: Duration,
-    /// How many bytes of records may wait for their outcome (`buffer.memory`); appending waits while there are more. Default 32 MiB,
-    /// exceeded by one record at most.
+    /// How many bytes of records may wait for their outcome (`buffer.memory`); appending waits
+    /// while there are more. Default 32 MiB, exceeded by one record at most.
     pub buffer_memory: usize,
     /// The most bytes of a request, and so of a record (`max.request.size`). Default 1 MiB.
     pub max_request_size: usize,
@@ -34,7 +36,8 @@ pub struct ProducerOptions {
     pub compression_level: Option<i32>,
     /// The most requests in flight per broker (`max.in.flight.requests.per.connection`). Default 5.
     pub max_in_flight: usize,
-    /// How long [`Producer::append`](super::Producer::append) may wait for memory or metadata (`max.block.ms`). Default 60 s.
+    /// How long [`Producer::append`](super::Producer::append) may wait for memory or metadata
+    /// (`max.block.ms`). Default 60 s.
     pub max_block: Duration,
     /// How often a batch is sent again (`retries`). Default as often as its time allows.
     pub retries: u32,

@@ -1,5 +1,5 @@
-//! What became of a record. In: the outcome of a batch, once; out: the outcome of each of its records to whoever holds a ticket. One
-//! allocation per batch, none per record.
+//! What became of a record. In: the outcome of a batch, once; out: the outcome of each of its
+//! records to whoever holds a ticket. One allocation per batch, none per record.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use crate::error::{Error, ErrorKind};
 
-/// A claim on the outcome of one record. Cheap to clone; dropping it gives up nothing but the answer.
+/// A claim on the outcome of one record. Cheap to clone; dropping it gives up nothing but the
+/// answer.
 #[derive(Clone, Debug)]
 #[must_use = "await delivered(), or flush the producer, to know what became of the record"]
 pub struct Ticket {
@@ -23,9 +24,11 @@ pub struct Ticket {
 pub enum Delivery {
     /// It is in the log, once.
     Written {
-        /// Its offset. Unknown with `acks=0`, and in the rare case that a broker knew a retry for a duplicate but not its place.
+        /// Its offset. Unknown with `acks=0`, and in the rare case that a broker knew a retry for a
+        /// duplicate but not its place.
         offset: Option<i64>,
-        /// The time the broker gave it in milliseconds since 1970, where the topic keeps that instead of the record's own.
+        /// The time the broker gave it in milliseconds since 1970, where the topic keeps that
+        /// instead of the record's own.
         append_time: Option<i64>,
     },
     /// It is not in the log and never will be.
@@ -39,8 +42,9 @@ impl Ticket {
         Self { batch, index }
     }
 
-    /// Waits until the record's outcome is certain, or certain to be unknown: at most `delivery.timeout.ms` after it was appended,
-    /// while the runtime of its producer runs. Cancel safe; may be called again.
+    /// Waits until the record's outcome is certain, or certain to be unknown: at most
+    /// `delivery.timeout.ms` after it was appended, while the runtime of its producer runs. Cancel
+    /// safe; may be called again.
     pub async fn delivered(&self) -> Delivery {
         let settled = self.batch.settled().await;
         settled.of(self.index)
@@ -106,8 +110,8 @@ impl BatchFate {
 }
 
 impl Settled {
-    /// What the produce machine says about a batch of this partition, in the client's words. `last`: the last failure that the
-    /// connections told, which explains an expiry.
+    /// What the produce machine says about a batch of this partition, in the client's words.
+    /// `last`: the last failure that the connections told, which explains an expiry.
     pub(super) fn of_outcome(
         outcome: Outcome,
         topic: &str,

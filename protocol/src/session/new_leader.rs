@@ -1,5 +1,5 @@
-//! Who leads a partition now, as produce and fetch answers tell beside an error (KIP-951): ids from a response go in, a hint or
-//! nothing comes out.
+//! Who leads a partition now, as produce and fetch answers tell beside an error (KIP-951): ids from
+//! a response go in, a hint or nothing comes out.
 
 /// The leader that a broker named when it refused a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! What a fetch answer means for one partition: the response's struct goes in, a verdict by error code comes out, and the events
-//! that the owner of the cursors acts on.
+//! What a fetch answer means for one partition: the response's struct goes in, a verdict by error
+//! code comes out, and the events that the owner of the cursors acts on.
 
 use std::time::Instant;
 
@@ -28,9 +28,10 @@ pub enum FetchEvent {
         /// When it is asked again.
         until: Instant,
     },
-    /// The broker says that offsets up to `end` exist, and repeatedly returns no record from `next` on. On a compacted topic
-    /// that is a hole up to the log's end; on a tiered one a remote read may just be slow, so the caller has to find out
-    /// (the range below the local log start is remote) before it gives up the cursor. The cursor stays and goes on asking.
+    /// The broker says that offsets up to `end` exist, and repeatedly returns no record from `next`
+    /// on. On a compacted topic that is a hole up to the log's end; on a tiered one a remote read
+    /// may just be slow, so the caller has to find out (the range below the local log start is
+    /// remote) before it gives up the cursor. The cursor stays and goes on asking.
     Stalled {
         /// Which cursor.
         id: CursorId,
@@ -59,7 +60,8 @@ pub enum FetchEvent {
         /// Who leads it now, if the broker said so (KIP-951).
         leader: Option<NewLeader>,
     },
-    /// The log was truncated below the position: what was read from `end_offset` on exists no more (KIP-320).
+    /// The log was truncated below the position: what was read from `end_offset` on exists no more
+    /// (KIP-320).
     Truncated {
         /// Which cursor.
         id: CursorId,
@@ -70,7 +72,8 @@ pub enum FetchEvent {
         /// Where that epoch ends.
         end_offset: i64,
     },
-    /// The broker does not know the topic, or knows another one by this name: deleted, recreated, or simply too new.
+    /// The broker does not know the topic, or knows another one by this name: deleted, recreated,
+    /// or simply too new.
     UnknownTopic {
         /// Which cursor.
         id: CursorId,
@@ -164,7 +167,8 @@ pub(super) fn judge(data: PartitionData) -> Verdict {
             log_start: data.log_start_offset,
             high_watermark: data.high_watermark,
         }),
-        // The storage error belongs here because its broker steps down, the fenced epoch because ours is the older one.
+        // The storage error belongs here because its broker steps down, the fenced epoch because
+        // ours is the older one.
         ErrorCode::NOT_LEADER_OR_FOLLOWER
         | ErrorCode::LEADER_NOT_AVAILABLE
         | ErrorCode::REPLICA_NOT_AVAILABLE
@@ -173,7 +177,8 @@ pub(super) fn judge(data: PartitionData) -> Verdict {
         code @ (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
         | ErrorCode::UNKNOWN_TOPIC_ID
         | ErrorCode::INCONSISTENT_TOPIC_ID) => Verdict::Depart(Departure::Unknown(code)),
-        // The broker's own log is damaged; Java's consumer gives up here too, although the code is retriable elsewhere.
+        // The broker's own log is damaged; Java's consumer gives up here too, although the code is
+        // retriable elsewhere.
         code @ ErrorCode::CORRUPT_MESSAGE => Verdict::Depart(Departure::Fatal(code)),
         code if code == ErrorCode::UNKNOWN_SERVER_ERROR || code.is_retriable() => {
             Verdict::Rest(code)

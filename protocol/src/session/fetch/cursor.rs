@@ -17,9 +17,11 @@ pub struct Cursor {
     pub next: i64,
     /// The first offset no longer wanted.
     pub stop: i64,
-    /// The leader epoch that the metadata told, -1 for unknown; an older or newer broker then refuses (KIP-320).
+    /// The leader epoch that the metadata told, -1 for unknown; an older or newer broker then
+    /// refuses (KIP-320).
     pub leader_epoch: i32,
-    /// The leader epoch of the batch before `next`, -1 for unknown; the broker then says if its log diverges.
+    /// The leader epoch of the batch before `next`, -1 for unknown; the broker then says if its log
+    /// diverges.
     pub last_epoch: i32,
 }
 

@@ -1,5 +1,5 @@
-//! The fetch session (KIP-227): what a request shall cover goes in, the part of it that the broker does not know yet comes out,
-//! with the session's id and epoch.
+//! The fetch session (KIP-227): what a request shall cover goes in, the part of it that the broker
+//! does not know yet comes out, with the session's id and epoch.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,9 @@ pub(super) struct Asked {
 
 /// The client's half of the session.
 ///
-/// Epoch 0 asks for a new session (and ends the one named by `id`); the broker answers with an id, and from then on each request
-/// carries the next epoch. Id 0 in an answer: the broker keeps no session, and every request stays a full one.
+/// Epoch 0 asks for a new session (and ends the one named by `id`); the broker answers with an id,
+/// and from then on each request carries the next epoch. Id 0 in an answer: the broker keeps no
+/// session, and every request stays a full one.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     id: i32,
@@ -32,8 +33,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Writes session, topics and forgotten topics into the request. Returns whether it is a full one, whose answer has to
-    /// name every partition.
+    /// Writes session, topics and forgotten topics into the request. Returns whether it is a full
+    /// one, whose answer has to name every partition.
     pub(super) fn fill(
         &mut self,
         request: &mut FetchRequest,
@@ -70,8 +71,8 @@ impl Session {
         full
     }
 
-    /// Brokers fill an answer in the request's order until its limit is reached. In a session they rotate by themselves; in full
-    /// requests we have to, or the last partitions starve.
+    /// Brokers fill an answer in the request's order until its limit is reached. In a session they
+    /// rotate by themselves; in full requests we have to, or the last partitions starve.
     fn take_turns(&mut self, topics: &mut [FetchTopic]) {
         let turn = self.full_requests;
         self.full_requests = turn.wrapping_add(1);
@@ -104,7 +105,8 @@ impl Session {
         }
     }
 
-    /// Both sides may disagree: the next request is a full one, and ends this session at the broker.
+    /// Both sides may disagree: the next request is a full one, and ends this session at the
+    /// broker.
     pub(super) fn distrust(&mut self) {
         self.epoch = 0;
         self.known.clear();

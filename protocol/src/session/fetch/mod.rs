@@ -1,6 +1,7 @@
-//! Fetching from one broker: cursors with exact `[next, stop)` ranges go in, fetch requests and what their answers mean come
-//! out. Sessions are incremental (KIP-227), truncation is noticed by epoch (KIP-320), moved leaders are named (KIP-951), topics
-//! go by id from version 13 on (KIP-516).
+//! Fetching from one broker: cursors with exact `[next, stop)` ranges go in, fetch requests and
+//! what their answers mean come out. Sessions are incremental (KIP-227), truncation is noticed by
+//! epoch (KIP-320), moved leaders are named (KIP-951), topics go by id from version 13 on
+//! (KIP-516).
 //!
 //! | a cursor is | until |
 //! |---|---|
@@ -9,8 +10,9 @@
 //! | `AwaitsAdvance` | the owner of the records calls [`FetchSource::advance`] |
 //! | `AwaitsTime` | the backoff after a retriable error has passed |
 //!
-//! An event that ends a cursor's stay here (moved, out of range, truncated, unknown, fatal) hands the cursor back, so that the
-//! caller may add it elsewhere. A position moves by `advance` only: nothing counts as read because it was received.
+//! An event that ends a cursor's stay here (moved, out of range, truncated, unknown, fatal) hands
+//! the cursor back, so that the caller may add it elsewhere. A position moves by `advance` only:
+//! nothing counts as read because it was received.
 
 mod answer;
 mod cursor;
@@ -35,9 +37,11 @@ pub use cursor::{Cursor, CursorId, Progress};
 
 /// The fetch machine of one broker.
 ///
-/// Commands: [`add`](Self::add), [`remove`](Self::remove), [`advance`](Self::advance). Out: [`next_request`](Self::next_request),
-/// [`poll_event`](Self::poll_event), [`poll_timeout`](Self::poll_timeout). In: [`handle_response`](Self::handle_response),
-/// [`handle_failure`](Self::handle_failure). One request is outstanding at a time; after any input, drain the events.
+/// Commands: [`add`](Self::add), [`remove`](Self::remove), [`advance`](Self::advance). Out:
+/// [`next_request`](Self::next_request), [`poll_event`](Self::poll_event),
+/// [`poll_timeout`](Self::poll_timeout). In: [`handle_response`](Self::handle_response),
+/// [`handle_failure`](Self::handle_failure). One request is outstanding at a time; after any input,
+/// drain the events.
 #[derive(Debug)]
 pub struct FetchSource {
     options: FetchOptions,
@@ -65,7 +69,8 @@ pub struct FetchOptions {
     pub read_committed: bool,
     /// The caller's rack, empty for none (KIP-392).
     pub rack_id: String,
-    /// How long a partition rests after a retriable error, and the source after a failed request. Default 100 ms.
+    /// How long a partition rests after a retriable error, and the source after a failed request.
+    /// Default 100 ms.
     pub retry_backoff: Duration,
 }
 
@@ -92,8 +97,8 @@ impl FetchSource {
         }
     }
 
-    /// Adds a cursor; the id is the caller's choice. Returns false, and changes nothing, if the id or the partition is here
-    /// already: a fetch session holds one position per partition.
+    /// Adds a cursor; the id is the caller's choice. Returns false, and changes nothing, if the id
+    /// or the partition is here already: a fetch session holds one position per partition.
     #[must_use]
     pub fn add(&mut self, id: CursorId, cursor: Cursor) -> bool {
         let key = Key::of(&cursor);
@@ -104,14 +109,16 @@ impl FetchSource {
         true
     }
 
-    /// Takes a cursor out, as far as it has advanced. An answer to it that is under way will be dropped.
+    /// Takes a cursor out, as far as it has advanced. An answer to it that is under way will be
+    /// dropped.
     pub fn remove(&mut self, id: CursorId) -> Option<Cursor> {
         self.cursors.remove(&id).map(|tracked| tracked.cursor)
     }
 
-    /// Says that everything below `next` of the last [`FetchEvent::Fetched`] was taken over, and that `epoch` was the leader
-    /// epoch of its last batch (-1 if unknown). `next` may be the old position, when no whole batch had arrived; an offset
-    /// below it counts as the old position. A cursor that reaches its stop leaves the source.
+    /// Says that everything below `next` of the last [`FetchEvent::Fetched`] was taken over, and
+    /// that `epoch` was the leader epoch of its last batch (-1 if unknown). `next` may be the old
+    /// position, when no whole batch had arrived; an offset below it counts as the old position. A
+    /// cursor that reaches its stop leaves the source.
     pub fn advance(&mut self, id: CursorId, next: i64, epoch: i32) -> Progress {
         let Some(tracked) = self.cursors.get_mut(&id) else {
             return Progress::Gone;
@@ -146,9 +153,11 @@ impl FetchSource {
         self.in_flight.is_some()
     }
 
-    /// The next request, if one is due: none is outstanding, some cursor is ready, and there is room for its answer.
+    /// The next request, if one is due: none is outstanding, some cursor is ready, and there is
+    /// room for its answer.
     ///
-    /// `version` is the highest that both sides speak; `room` is how many bytes the caller can take.
+    /// `version` is the highest that both sides speak; `room` is how many bytes the caller can
+    /// take.
     pub fn next_request(&mut self, now: Instant, version: i16, room: usize) -> Option<FetchCall> {
         if self.in_flight.is_some() || room == 0 || self.not_before.is_some_and(|t| t > now) {
             return None;
@@ -209,7 +218,8 @@ impl FetchSource {
         self.failures = 0;
     }
 
-    /// The outstanding request failed: no answer will come. The session starts anew, every cursor keeps its position.
+    /// The outstanding request failed: no answer will come. The session starts anew, every cursor
+    /// keeps its position.
     pub fn handle_failure(&mut self, now: Instant) {
         self.session.distrust();
         if let Some(flight) = self.in_flight.take() {
@@ -265,7 +275,8 @@ impl FetchSource {
         asked
     }
 
-    /// Applies one partition's answer, unless its cursor was removed, or removed and added again, since the request.
+    /// Applies one partition's answer, unless its cursor was removed, or removed and added again,
+    /// since the request.
     fn settle(
         &mut self,
         now: Instant,
@@ -304,8 +315,9 @@ impl FetchSource {
         }
     }
 
-    /// Cursors that an incremental answer did not mention have no news. `quiet`: the answer held no record at all, so no size
-    /// limit can have cut any partition short, and "nothing" means nothing.
+    /// Cursors that an incremental answer did not mention have no news. `quiet`: the answer held no
+    /// record at all, so no size limit can have cut any partition short, and "nothing" means
+    /// nothing.
     fn settle_omitted(&mut self, now: Instant, flight: &InFlight, quiet: bool) {
         for asked in flight.asked.values() {
             match self.cursors.get_mut(&asked.id) {
@@ -389,7 +401,8 @@ impl InFlight {
         topics
     }
 
-    /// Takes out what was asked of this partition; `None` if nothing was, or if it was answered already.
+    /// Takes out what was asked of this partition; `None` if nothing was, or if it was answered
+    /// already.
     fn take(&mut self, topics: &[(Arc<str>, Uuid)], partition: i32) -> Option<(Key, Asked)> {
         topics.iter().find_map(|(topic, id)| {
             self.asked.remove_entry(&Key { topic: Arc::clone(topic), id: *id, partition })

@@ -507,7 +507,8 @@ fn place(cursor: &Cursor, ids: bool) -> Place {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is added, removed, lost or evicted: the broker's view of the session is exactly what the client wants.
+    /// Whatever is added, removed, lost or evicted: the broker's view of the session is exactly
+    /// what the client wants.
     #[test]
     fn the_session_always_means_what_the_cursors_want(ops in ops(), no_sessions in prop::bool::weighted(0.2)) {
         let mut world = World {

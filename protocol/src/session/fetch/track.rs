@@ -1,4 +1,5 @@
-//! One partition's place in a fetch source: answers go in, what the source may do with the cursor comes out.
+//! One partition's place in a fetch source: answers go in, what the source may do with the cursor
+//! comes out.
 
 use std::time::Instant;
 
@@ -61,9 +62,10 @@ impl Tracked {
         }
     }
 
-    /// Looks at the last answer, which is `quiet` if it held no record for anybody. From the second quiet one in a row that
-    /// leaves offsets below the stop and below the log's end without a record: where the readable part ends. One alone may be
-    /// a tiered log's remote read that took too long.
+    /// Looks at the last answer, which is `quiet` if it held no record for anybody. From the second
+    /// quiet one in a row that leaves offsets below the stop and below the log's end without a
+    /// record: where the readable part ends. One alone may be a tiered log's remote read that took
+    /// too long.
     pub(super) fn stalled(&mut self, quiet: bool) -> Option<i64> {
         let silent = std::mem::take(&mut self.silent);
         if !silent || !quiet {

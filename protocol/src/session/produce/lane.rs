@@ -1,17 +1,19 @@
-//! One partition's queue: sealed batches go in, at most one of them at a time comes out to be sent, in order and with sequence
-//! numbers that a broker accepts exactly once (KIP-98, KIP-360).
+//! One partition's queue: sealed batches go in, at most one of them at a time comes out to be sent,
+//! in order and with sequence numbers that a broker accepts exactly once (KIP-98, KIP-360).
 //!
 //! The rules, each with the harm it prevents:
 //!
 //! - A batch keeps its sequence through all retries: the broker drops the second copy.
-//! - Only the first waiting batch may be sent, and a retried one only when nothing is before it: no gap, no reordering.
-//! - From the oldest batch without outcome on, at most five are numbered, acknowledged ones included: a broker remembers five,
-//!   and takes the retry of an older one for a gap.
-//! - All batches in flight are at one broker, and until the first one of an epoch is acknowledged it travels alone: a broker
-//!   without state for this producer accepts any sequence, so a second batch could overtake the first.
-//! - After a gap that is certain, the queue waits until nothing is in flight; then the epoch is raised and what was certainly
-//!   not written is numbered anew from 0. What may have been written is given up as *unknown*, since numbering it anew could
-//!   write it twice.
+//! - Only the first waiting batch may be sent, and a retried one only when nothing is before it: no
+//!   gap, no reordering.
+//! - From the oldest batch without outcome on, at most five are numbered, acknowledged ones
+//!   included: a broker remembers five, and takes the retry of an older one for a gap.
+//! - All batches in flight are at one broker, and until the first one of an epoch is acknowledged
+//!   it travels alone: a broker without state for this producer accepts any sequence, so a second
+//!   batch could overtake the first.
+//! - After a gap that is certain, the queue waits until nothing is in flight; then the epoch is
+//!   raised and what was certainly not written is numbered anew from 0. What may have been written
+//!   is given up as *unknown*, since numbering it anew could write it twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -151,7 +153,8 @@ impl Lane {
         oldest.map_or(0, |batch| self.next_ordinal - batch.ordinal)
     }
 
-    /// Marks the first waiting batch as sent and returns it with its stamped bytes. Call only after [`Lane::sendable`].
+    /// Marks the first waiting batch as sent and returns it with its stamped bytes. Call only after
+    /// [`Lane::sendable`].
     pub(super) fn send(
         &mut self,
         request: RequestId,
@@ -200,10 +203,12 @@ impl Lane {
                 batch.maybe_written |= reply.answer == Answer::RetryInDoubt;
                 self.retry(now, index, rules, ended);
             }
-            // Sent behind another batch, it fails with that one: what is out of order is not the log's state.
+            // Sent behind another batch, it fails with that one: what is out of order is not the
+            // log's state.
             Answer::OutOfOrder if !first => self.retry_at_once(index, ended),
             Answer::OutOfOrder | Answer::StateLost if rules.idempotent => {
-                // The state that refused the batch would have known it, had an earlier attempt been appended.
+                // The state that refused the batch would have known it, had an earlier attempt been
+                // appended.
                 if reply.answer == Answer::OutOfOrder && clean {
                     batch.maybe_written = false;
                 }
@@ -272,8 +277,8 @@ impl Lane {
         self.renumber = self.identity.is_some();
     }
 
-    /// Starts the sequences anew if there is a gap and nothing is in flight. Returns false when that needs a new producer id:
-    /// the epoch is used up.
+    /// Starts the sequences anew if there is a gap and nothing is in flight. Returns false when
+    /// that needs a new producer id: the epoch is used up.
     pub(super) fn settle(&mut self, fresh: Option<ProducerIdentity>, ended: &mut Ended) -> bool {
         if !self.renumber || self.in_flight > 0 {
             return true;
@@ -401,7 +406,8 @@ impl Reply {
     }
 }
 
-/// The sequence number `count` records further: they wrap from the largest to 0 and are never negative.
+/// The sequence number `count` records further: they wrap from the largest to 0 and are never
+/// negative.
 pub(super) fn sequence_after(sequence: i32, count: u32) -> i32 {
     let sum = i64::from(sequence) + i64::from(count);
     let wrapped = sum % (i64::from(i32::MAX) + 1);

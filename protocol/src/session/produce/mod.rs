@@ -1,5 +1,6 @@
-//! The idempotent producer's core: sealed batches per partition go in, produce requests per broker and one outcome per batch
-//! come out (KIP-98, KIP-360, leader hints by KIP-951, topic ids by KIP-516).
+//! The idempotent producer's core: sealed batches per partition go in, produce requests per broker
+//! and one outcome per batch come out (KIP-98, KIP-360, leader hints by KIP-951, topic ids by
+//! KIP-516).
 //!
 //! | a batch | until |
 //! |---|---|
@@ -8,9 +9,10 @@
 //! | waits again, same sequence | nothing is before it and the backoff has passed |
 //! | ended | [`ProduceEvent::Ended`] tells how: written, not written, refused, or unknown |
 //!
-//! Each partition numbers its batches by an epoch of its own, which is what brokers check for producers without transactions.
-//! So a gap in one partition is mended there and disturbs no other. Metadata that loses sight of a topic changes nothing here:
-//! the queue and its sequences wait for a leader.
+//! Each partition numbers its batches by an epoch of its own, which is what brokers check for
+//! producers without transactions. So a gap in one partition is mended there and disturbs no other.
+//! Metadata that loses sight of a topic changes nothing here: the queue and its sequences wait for
+//! a leader.
 
 mod ids;
 mod lane;
@@ -38,10 +40,12 @@ pub use outcome::{Outcome, Reason};
 
 /// The produce machine of one producer, over all brokers.
 ///
-/// Commands: [`lane`](Self::lane), [`set_leader`](Self::set_leader), [`set_identity`](Self::set_identity), [`push`](Self::push),
-/// [`abandon`](Self::abandon). In: [`handle_response`](Self::handle_response), [`handle_failure`](Self::handle_failure),
-/// [`handle_timeout`](Self::handle_timeout). Out: [`next_request`](Self::next_request), [`poll_event`](Self::poll_event),
-/// [`poll_timeout`](Self::poll_timeout). Requests to one broker must be written in the order in which they came out.
+/// Commands: [`lane`](Self::lane), [`set_leader`](Self::set_leader),
+/// [`set_identity`](Self::set_identity), [`push`](Self::push), [`abandon`](Self::abandon). In:
+/// [`handle_response`](Self::handle_response), [`handle_failure`](Self::handle_failure),
+/// [`handle_timeout`](Self::handle_timeout). Out: [`next_request`](Self::next_request),
+/// [`poll_event`](Self::poll_event), [`poll_timeout`](Self::poll_timeout). Requests to one broker
+/// must be written in the order in which they came out.
 #[derive(Debug)]
 pub struct ProduceQueue {
     options: ProduceOptions,
@@ -64,13 +68,16 @@ pub struct ProduceQueue {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProduceOptions {
-    /// How many acknowledgements a request waits for: -1 all in-sync replicas (default), 1 the leader, 0 none.
+    /// How many acknowledgements a request waits for: -1 all in-sync replicas (default), 1 the
+    /// leader, 0 none.
     pub acks: i16,
-    /// Whether batches carry sequences, so that retries cannot write twice. Default true; needs `acks` -1. Without it each
-    /// partition has one batch in flight, so that retries keep the order, and a retry may write twice.
+    /// Whether batches carry sequences, so that retries cannot write twice. Default true; needs
+    /// `acks` -1. Without it each partition has one batch in flight, so that retries keep the
+    /// order, and a retry may write twice.
     pub idempotent: bool,
-    /// The most requests in flight per broker, and batches per partition. Default 5, which is also what a broker remembers of
-    /// a producer: more would not be recognised as duplicates, so larger numbers count as 5 for idempotent batches.
+    /// The most requests in flight per broker, and batches per partition. Default 5, which is also
+    /// what a broker remembers of a producer: more would not be recognised as duplicates, so larger
+    /// numbers count as 5 for idempotent batches.
     pub max_in_flight: usize,
     /// The most bytes of batches per request; a single larger batch goes alone. Default 1 MiB.
     pub max_request_size: usize,
@@ -91,7 +98,8 @@ pub struct ProduceCall {
     pub id: RequestId,
     /// The version; at most 12 while a topic's id is unknown.
     pub version: i16,
-    /// The request. With `acks` 0 no response follows: call [`ProduceQueue::handle_sent`] once it is written.
+    /// The request. With `acks` 0 no response follows: call [`ProduceQueue::handle_sent`] once it
+    /// is written.
     pub request: ProduceRequest,
 }
 
@@ -113,7 +121,8 @@ pub enum ProduceEvent {
         /// Who leads it, if the broker said so.
         leader: Option<NewLeader>,
     },
-    /// A producer id is needed, the first one or a fresh one: call [`ProduceQueue::set_identity`] when there is one.
+    /// A producer id is needed, the first one or a fresh one: call [`ProduceQueue::set_identity`]
+    /// when there is one.
     NeedsIdentity,
 }
 
@@ -136,7 +145,8 @@ impl ProduceQueue {
         }
     }
 
-    /// The place of a partition, made if it is new. It stays for the life of the machine, with its sequences.
+    /// The place of a partition, made if it is new. It stays for the life of the machine, with its
+    /// sequences.
     pub fn lane(&mut self, topic: &Arc<str>, partition: i32) -> LaneId {
         let name = (Arc::clone(topic), partition);
         if let Some(id) = self.by_name.get(&name) {
@@ -153,8 +163,9 @@ impl ProduceQueue {
         self.lanes.get(lane.0).map(|lane| (&lane.topic, lane.partition))
     }
 
-    /// Who leads the partition now, `None` while nobody does. Batches in flight stay where they are until they are answered;
-    /// those that wait go to the new leader after that. The id is [`Uuid::ZERO`] where the metadata has none.
+    /// Who leads the partition now, `None` while nobody does. Batches in flight stay where they are
+    /// until they are answered; those that wait go to the new leader after that. The id is
+    /// [`Uuid::ZERO`] where the metadata has none.
     pub fn set_leader(&mut self, lane: LaneId, leader: Option<i32>, topic_id: Uuid) {
         if let Some(lane) = self.lanes.get_mut(lane.0) {
             lane.leader = leader;
@@ -169,8 +180,8 @@ impl ProduceQueue {
         self.settle_all();
     }
 
-    /// Queues a batch. `created` is when its first record came, from which the delivery timeout counts. An unknown lane ends it
-    /// at once as not written.
+    /// Queues a batch. `created` is when its first record came, from which the delivery timeout
+    /// counts. An unknown lane ends it at once as not written.
     pub fn push(&mut self, lane: LaneId, created: Instant, batch: SealedBatch) -> BatchId {
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
@@ -188,8 +199,8 @@ impl ProduceQueue {
         id
     }
 
-    /// How many batches of a partition are not in flight. A driver that leaves batches open while this isn't 0 sends fewer and
-    /// larger ones.
+    /// How many batches of a partition are not in flight. A driver that leaves batches open while
+    /// this isn't 0 sends fewer and larger ones.
     pub fn waiting(&self, lane: LaneId) -> usize {
         self.lanes.get(lane.0).map_or(0, Lane::waiting)
     }
@@ -205,7 +216,8 @@ impl ProduceQueue {
         self.active.iter().filter_map(lane)
     }
 
-    /// The next request to this broker, if one is due. `version` is the highest that both sides speak.
+    /// The next request to this broker, if one is due. `version` is the highest that both sides
+    /// speak.
     pub fn next_request(&mut self, now: Instant, node: i32, version: i16) -> Option<ProduceCall> {
         let broker = self.brokers.entry(node).or_default();
         if broker.in_flight >= self.options.max_in_flight || broker.rests(now) {
@@ -232,7 +244,8 @@ impl ProduceQueue {
         Some(ProduceCall { id, version, request })
     }
 
-    /// Takes in the answer to a request. A batch that the answer leaves out is in doubt and is tried again.
+    /// Takes in the answer to a request. A batch that the answer leaves out is in doubt and is
+    /// tried again.
     pub fn handle_response(&mut self, now: Instant, request: RequestId, response: ProduceResponse) {
         let Some(mut flight) = self.land(request) else { return };
         let throttle = u64::try_from(response.throttle_time_ms).unwrap_or(0);
@@ -257,7 +270,8 @@ impl ProduceQueue {
         self.end(ended);
     }
 
-    /// The request failed and no answer will come. `sent`: the broker may have received it; false only if certainly not.
+    /// The request failed and no answer will come. `sent`: the broker may have received it; false
+    /// only if certainly not.
     pub fn handle_failure(&mut self, now: Instant, request: RequestId, sent: bool) {
         let Some(flight) = self.land(request) else { return };
         let mut ended = Ended::new();
@@ -276,7 +290,8 @@ impl ProduceQueue {
         self.end(ended);
     }
 
-    /// Ends batches whose delivery timeout has passed: not written if that is certain, otherwise unknown.
+    /// Ends batches whose delivery timeout has passed: not written if that is certain, otherwise
+    /// unknown.
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut ended = Ended::new();
         for index in &self.active {
@@ -307,7 +322,8 @@ impl ProduceQueue {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) and then [`next_request`](Self::next_request) are due.
+    /// When [`handle_timeout`](Self::handle_timeout) and then [`next_request`](Self::next_request)
+    /// are due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let lanes = self.active.iter().filter_map(|index| self.lanes.get(*index)?.next_change());
         lanes.chain(self.brokers.values().filter_map(|broker| broker.rests_until)).min()

@@ -1,4 +1,5 @@
-//! What becomes of a batch: an error code goes in, whether to try again and whether the batch may have been written comes out.
+//! What becomes of a batch: an error code goes in, whether to try again and whether the batch may
+//! have been written comes out.
 
 use std::fmt;
 
@@ -10,16 +11,20 @@ use crate::code::ErrorCode;
 pub enum Outcome {
     /// It is in the log.
     Written {
-        /// The offset of its first record. Unknown for a duplicate that the broker no longer remembers, and with `acks=0`.
+        /// The offset of its first record. Unknown for a duplicate that the broker no longer
+        /// remembers, and with `acks=0`.
         base_offset: Option<i64>,
-        /// The broker's time of appending in milliseconds, if the topic keeps that instead of the producer's.
+        /// The broker's time of appending in milliseconds, if the topic keeps that instead of the
+        /// producer's.
         append_time: Option<i64>,
     },
-    /// It is not in the log and never will be: it was not sent, or every attempt was refused for a passing reason.
+    /// It is not in the log and never will be: it was not sent, or every attempt was refused for a
+    /// passing reason.
     NotWritten(Reason),
     /// The broker refused it for good; it is not in the log.
     Refused {
-        /// Why. A batch that is too large is not split and sent again: lower `batch.size` or raise the topic's limit.
+        /// Why. A batch that is too large is not split and sent again: lower `batch.size` or raise
+        /// the topic's limit.
         code: ErrorCode,
         /// The broker's words, if it had any.
         message: Option<String>,
@@ -77,8 +82,9 @@ pub(super) enum Answer {
     InDoubt,
 }
 
-/// Sorts an answer by its code. What is not known to be certain counts as doubt: a leader that steps down while it waits for
-/// its replicas answers `NOT_LEADER_OR_FOLLOWER` for a batch that its successor may have.
+/// Sorts an answer by its code. What is not known to be certain counts as doubt: a leader that
+/// steps down while it waits for its replicas answers `NOT_LEADER_OR_FOLLOWER` for a batch that its
+/// successor may have.
 pub(super) fn sort(code: ErrorCode) -> Answer {
     match code {
         ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Answer::Written,

@@ -1,5 +1,6 @@
-//! A random world: the produce machine, brokers that judge sequences as Kafka's do, and connections that lose, delay and cut.
-//! Every batch holds one value of its own, so the logs tell what became of each.
+//! A random world: the produce machine, brokers that judge sequences as Kafka's do, and connections
+//! that lose, delay and cut. Every batch holds one value of its own, so the logs tell what became
+//! of each.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::records::Batches;
 
-/// A partition's log, and what it remembers of each producer id: epoch, and the last five `(first, last)` sequences.
+/// A partition's log, and what it remembers of each producer id: epoch, and the last five `(first,
+/// last)` sequences.
 #[derive(Default)]
 struct Partition {
     leader: i32,
@@ -206,7 +208,8 @@ impl World {
         self.link(node).answers.push_back((call.id, answer));
     }
 
-    /// What a broker does with a request. Node 0 stands for whichever leads: the request came before the move.
+    /// What a broker does with a request. Node 0 stands for whichever leads: the request came
+    /// before the move.
     fn serve(
         &mut self,
         call: &ProduceCall,
@@ -317,8 +320,9 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
-    /// Whatever is dropped, delayed, refused, moved or processed long after its connection died: what is said to be written is
-    /// there once and in order, what is said not to be written is not there, and what is unknown is there at most once.
+    /// Whatever is dropped, delayed, refused, moved or processed long after its connection died:
+    /// what is said to be written is there once and in order, what is said not to be written is not
+    /// there, and what is unknown is there at most once.
     #[test]
     fn outcomes_tell_the_truth(
         ops in prop::collection::vec(op(), 1..250),
@@ -336,14 +340,16 @@ proptest! {
         world.check();
     }
 
-    /// With answers lost and connections cut, but no refusal and no batch out of time, nothing is left unknown.
+    /// With answers lost and connections cut, but no refusal and no batch out of time, nothing is
+    /// left unknown.
     #[test]
     fn cuts_and_moves_alone_never_leave_an_outcome_open(ops in prop::collection::vec(op(), 1..250)) {
         let mut world = World::new(0, 0);
         for op in ops {
             match op {
                 Op::Refuse { .. } | Op::Wait { ms: 40_000 } => {}
-                // A request that a broker has read before its connection ended is processed before the next one's.
+                // A request that a broker has read before its connection ended is processed before
+                // the next one's.
                 Op::Cut { node, .. } => {
                     world.apply(Op::Cut { node, zombies: true });
                     while !world.zombies.is_empty() {
