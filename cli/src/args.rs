@@ -125,7 +125,7 @@ pub(crate) struct StreamArgs {
     /// A sink option by its name in Spark's guides, kafka.-prefixed ones go to the client
     #[arg(short = 'O', long = "sink-option", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) sink_options: Vec<(String, String)>,
-    /// A pipeline in TOML: the same names under [source], [sink] and [query]
+    /// A pipeline in TOML: the same names in its tables source, sink and query
     #[arg(long, value_name = "PIPELINE.toml")]
     pub(crate) file: Option<PathBuf>,
     /// The checkpoint folder, as Spark writes and reads it

@@ -32,7 +32,7 @@ pub(crate) struct Pipeline {
     pub(crate) query: QueryTable,
 }
 
-/// The `[query]` table: the long options of `klamm stream`.
+/// The table `query`: the long options of `klamm stream`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct QueryTable {
