@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 use klamm_bench::{Table, values};
+use klamm_connector::rows::RowDecoder;
 use klamm_protocol::records::{
     Batch, BatchBuilder, BatchOptions, Compression, Deflater, Inflater, ProducerStamp, RawBatch,
     RecordParts,
@@ -31,48 +32,59 @@ fn main() {
 
 fn decoding(codec: Compression, batch: &Bytes, plain: &Bytes) {
     let mut table = Table::default();
+    let opened = open(batch, &mut Inflater::new());
     let mut inflater = Inflater::new();
-    let raw = RawBatch::read(batch.clone()).unwrap();
-    let open = |inflater: &mut Inflater| {
-        RawBatch::read(batch.clone()).unwrap().open(inflater, LIMIT).unwrap()
-    };
-    table.measure("klamm: check, inflate, walk all fields", || walk(&open(&mut inflater)));
-    table.measure("klamm: check and inflate only", || open(&mut inflater));
-    let opened = open(&mut inflater);
-    table.measure("klamm: walk only", || walk(&opened));
+    table.add("klamm: check, inflate, walk all fields", move || walk(&open(batch, &mut inflater)));
+    let mut inflater = Inflater::new();
+    let mut rows = RowDecoder::new("topic", 0, false);
+    table.add("klamm: check, inflate, to Arrow", move || {
+        rows.push(&open(batch, &mut inflater), 0..i64::MAX).unwrap();
+        rows.finish().unwrap()
+    });
+    let mut inflater = Inflater::new();
+    table.add("klamm: check and inflate only", move || open(batch, &mut inflater));
+    table.add("klamm: walk only", move || walk(&opened));
     if codec == Compression::Lz4 {
-        let section = raw.bytes().slice(HEADER..);
-        table.measure("lz4_flex frame decoder alone", || lz4_decode(&section));
+        let section = batch.slice(HEADER..);
+        table.add("lz4_flex frame decoder alone", move || lz4_decode(&section));
     }
     #[cfg(feature = "peers")]
     peers::decoding(&mut table, codec, batch);
-    table.measure("CRC-32C over the plain batch", || crc32c::crc32c(black_box(plain)));
-    let mut copy = vec![0_u8; plain.len()];
-    table.measure("memcpy of the plain batch", || copy.copy_from_slice(black_box(plain)));
-    print(&table, &format!("decode, {}", codec.name()), plain.len());
+    limits(&mut table, plain);
+    print(table, &format!("decode, {}", codec.name()), plain.len());
 }
 
 fn encoding(codec: Compression, values: &[Vec<u8>], plain: &Bytes) {
     let mut table = Table::default();
     let mut deflater = Deflater::new();
-    table.measure("klamm: build, deflate, stamp, sum", || encode(values, codec, &mut deflater));
+    table.add("klamm: build, deflate, stamp, sum", move || encode(values, codec, &mut deflater));
     if codec == Compression::Lz4 {
         let section = plain.slice(HEADER..);
-        table.measure("lz4_flex frame encoder alone", || lz4_encode(&section));
+        table.add("lz4_flex frame encoder alone", move || lz4_encode(&section));
     }
     #[cfg(feature = "peers")]
     peers::encoding(&mut table, codec, values);
-    table.measure("CRC-32C over the plain batch", || crc32c::crc32c(black_box(plain)));
-    let mut copy = vec![0_u8; plain.len()];
-    table.measure("memcpy of the plain batch", || copy.copy_from_slice(black_box(plain)));
-    print(&table, &format!("encode, {}", codec.name()), plain.len());
+    limits(&mut table, plain);
+    print(table, &format!("encode, {}", codec.name()), plain.len());
 }
 
-fn print(table: &Table, title: &str, bytes: usize) {
+/// What no codec can beat on this machine.
+fn limits<'a>(table: &mut Table<'a>, plain: &'a Bytes) {
+    table.add("CRC-32C over the plain batch", || crc32c::crc32c(black_box(plain)));
+    let mut copy = vec![0_u8; plain.len()];
+    table.add("memcpy of the plain batch", move || copy.copy_from_slice(black_box(plain)));
+}
+
+fn print(mut table: Table, title: &str, bytes: usize) {
+    table.measure();
     for line in table.lines(&format!("{title}, {RECORDS} records of 100 bytes"), RECORDS, bytes) {
         println!("{line}");
     }
     println!();
+}
+
+fn open(batch: &Bytes, inflater: &mut Inflater) -> Batch {
+    RawBatch::read(batch.clone()).unwrap().open(inflater, LIMIT).unwrap()
 }
 
 /// Looks at every field of every record, so that none can be left out.
@@ -136,29 +148,29 @@ mod peers {
     use rskafka::protocol::record as rs;
     use rskafka::protocol::traits::{ReadType, WriteType};
 
-    pub(super) fn decoding(table: &mut Table, codec: Compression, batch: &Bytes) {
-        table.measure("krafka", || {
+    pub(super) fn decoding<'a>(table: &mut Table<'a>, codec: Compression, batch: &'a Bytes) {
+        table.add("krafka", || {
             let decoded = kr::RecordBatch::decode(&mut batch.clone()).unwrap();
-            let sum: usize = decoded.records.iter().map(krafka_fields).sum();
-            sum
+            decoded.records.iter().map(krafka_fields).sum::<usize>()
         });
-        table.measure("kafka-protocol", || {
+        table.add("kafka-protocol", || {
             let decoded = kp::RecordBatchDecoder::decode(&mut batch.clone()).unwrap();
-            let sum: usize = decoded.records.iter().map(kafka_protocol_fields).sum();
-            sum
+            decoded.records.iter().map(kafka_protocol_fields).sum::<usize>()
         });
         if matches!(codec, Compression::None | Compression::Lz4) {
-            table.measure("rskafka", || {
+            table.add("rskafka", || {
                 let decoded = rs::RecordBatch::read(&mut std::io::Cursor::new(batch)).unwrap();
                 let rs::ControlBatchOrRecords::Records(records) = decoded.records else { return 0 };
-                records.iter().map(rskafka_fields).sum()
+                records.iter().map(rskafka_fields).sum::<usize>()
             });
         }
     }
 
     pub(super) fn encoding(table: &mut Table, codec: Compression, values: &[Vec<u8>]) {
         let shared: Vec<Bytes> = values.iter().map(|value| Bytes::copy_from_slice(value)).collect();
-        table.measure("krafka", || {
+        let records = shared.iter().enumerate().map(|(i, value)| kafka_protocol_record(i, value));
+        let records: Vec<_> = records.collect();
+        table.add("krafka", move || {
             let mut batch =
                 kr::RecordBatchBuilder::new().compression(krafka_codec(codec)).base_timestamp(TIME);
             for value in &shared {
@@ -166,18 +178,16 @@ mod peers {
             }
             batch.build().encode().unwrap()
         });
-        let records: Vec<_> =
-            shared.iter().enumerate().map(|(i, value)| kafka_protocol_record(i, value)).collect();
-        table.measure("kafka-protocol", || {
+        table.add("kafka-protocol", move || {
             let mut out = BytesMut::new();
-            let options =
-                kp::RecordEncodeOptions { version: 2, compression: kafka_protocol_codec(codec) };
+            let compression = kafka_protocol_codec(codec);
+            let options = kp::RecordEncodeOptions { version: 2, compression };
             kp::RecordBatchEncoder::encode(&mut out, &records, &options).unwrap();
             out
         });
         if matches!(codec, Compression::None | Compression::Lz4) {
             let batch = rskafka_batch(codec, values);
-            table.measure("rskafka", || {
+            table.add("rskafka", move || {
                 let mut out = Vec::new();
                 batch.write(&mut out).unwrap();
                 out

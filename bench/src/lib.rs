@@ -28,46 +28,59 @@ pub fn values(count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The median duration of one call of `work`, over about half a second of calls.
-pub fn median<T>(mut work: impl FnMut() -> T) -> Duration {
-    for _ in 0..WARM_UP {
-        black_box(work());
-    }
-    let mut times = Vec::new();
-    let begin = Instant::now();
-    while begin.elapsed() < MEASURE || times.len() < LEAST_RUNS {
-        let start = Instant::now();
-        black_box(work());
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Rows of measurements, each told against the first row of its group.
+/// Measurements that belong together, each told against the first.
+///
+/// They are taken in turns, so that a machine that is busy or hot for a while is so for all of
+/// them.
 #[derive(Default)]
-pub struct Table {
-    rows: Vec<(String, Duration)>,
+pub struct Table<'a> {
+    rows: Vec<Row<'a>>,
 }
 
-impl Table {
-    /// Measures `work` and keeps the result as a row.
-    pub fn measure<T>(&mut self, name: &str, work: impl FnMut() -> T) -> Duration {
-        let time = median(work);
-        self.rows.push((name.to_owned(), time));
-        time
+struct Row<'a> {
+    name: String,
+    work: Box<dyn FnMut() + 'a>,
+    times: Vec<Duration>,
+}
+
+impl<'a> Table<'a> {
+    /// Adds a row that measures `work`, whose result is kept from being optimised away.
+    pub fn add<T>(&mut self, name: &str, mut work: impl FnMut() -> T + 'a) {
+        let work = Box::new(move || drop(black_box(work())));
+        self.rows.push(Row { name: name.to_owned(), work, times: Vec::new() });
     }
 
-    /// The table as lines of Markdown: time, million records and megabytes a second, and how many
-    /// times the first row's duration each row took.
+    /// Takes all measurements, some hundred milliseconds each in all.
+    pub fn measure(&mut self) {
+        for turn in 0..=TURNS {
+            for row in &mut self.rows {
+                let begin = Instant::now();
+                while begin.elapsed() < TURN {
+                    let start = Instant::now();
+                    (row.work)();
+                    row.times.push(start.elapsed());
+                }
+                // The first turn only warms up.
+                if turn == 0 {
+                    row.times.clear();
+                }
+            }
+        }
+        for row in &mut self.rows {
+            row.times.sort_unstable();
+        }
+    }
+
+    /// The table as lines of Markdown: the median time, million records and megabytes a second, and
+    /// how many times the first row's duration each row took.
     pub fn lines(&self, title: &str, records: usize, bytes: usize) -> Vec<String> {
-        let first = self.rows.first().map_or(1.0, |(_, time)| time.as_secs_f64());
+        let first = self.rows.first().map_or(1.0, Row::seconds);
         let mut lines = vec![
             format!("| {title:<46} |   time µs | M records/s |     MB/s | × first |"),
             format!("|{:-<48}|----------:|------------:|---------:|--------:|", ""),
         ];
-        for (name, time) in &self.rows {
-            let seconds = time.as_secs_f64();
+        for row in &self.rows {
+            let (name, seconds) = (&row.name, row.seconds());
             lines.push(format!(
                 "| {name:<46} | {:>9.2} | {:>11.1} | {:>8.0} | {:>7.2} |",
                 seconds * 1e6,
@@ -80,8 +93,14 @@ impl Table {
     }
 }
 
+impl Row<'_> {
+    /// The median duration of a call.
+    fn seconds(&self) -> f64 {
+        self.times.get(self.times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+    }
+}
+
 /// The length of a value, in bytes.
 pub const VALUE_LEN: usize = 100;
-const WARM_UP: usize = 50;
-const MEASURE: Duration = Duration::from_millis(500);
-const LEAST_RUNS: usize = 31;
+const TURNS: usize = 20;
+const TURN: Duration = Duration::from_millis(20);
