@@ -158,7 +158,7 @@ mod peers {
             decoded.records.iter().map(kafka_protocol_fields).sum::<usize>()
         });
         if matches!(codec, Compression::None | Compression::Lz4) {
-            table.add("rskafka", || {
+            table.add("rskafka", move || {
                 let decoded = rs::RecordBatch::read(&mut std::io::Cursor::new(batch)).unwrap();
                 let rs::ControlBatchOrRecords::Records(records) = decoded.records else { return 0 };
                 records.iter().map(rskafka_fields).sum::<usize>()
