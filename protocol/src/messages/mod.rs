@@ -1,7 +1,7 @@
 //! Requests and responses, one file per API: plain structs in, bytes out, and back.
 //!
 //! Names and versions are Kafka's, from the oldest version that a 2.1 broker still answers to the
-//! newest of 4.3. A field says by `#[field(versions = ..)]` where it exists; encoding a version
+//! newest of 4.4. A field says by `#[field(versions = ..)]` where it exists; encoding a version
 //! that lacks it fails if the field holds something and is not `ignorable`, decoding leaves it at
 //! Kafka's default, which `Default` gives too. Tagged fields that nobody knows are skipped
 //! (KIP-482). Record batches stay [`bytes::Bytes`]; [`crate::records`] opens them.
@@ -11,6 +11,8 @@
 
 use crate::api::{ApiKey, Request, VersionRange};
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
@@ -19,6 +21,7 @@ pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
 pub mod describe_topic_partitions;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -30,8 +33,10 @@ pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sync_group;
+pub mod txn_offset_commit;
 
 /// Hands the list of all request types to the macro named: `then! { path, path, .. }`.
 ///
@@ -65,6 +70,11 @@ macro_rules! for_each_request {
             $crate::messages::create_topics::CreateTopicsRequest,
             $crate::messages::delete_topics::DeleteTopicsRequest,
             $crate::messages::init_producer_id::InitProducerIdRequest,
+            $crate::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+            $crate::messages::add_partitions_to_txn::AddPartitionsToTxnRequest,
+            $crate::messages::add_offsets_to_txn::AddOffsetsToTxnRequest,
+            $crate::messages::end_txn::EndTxnRequest,
+            $crate::messages::txn_offset_commit::TxnOffsetCommitRequest,
             $crate::messages::describe_configs::DescribeConfigsRequest,
             $crate::messages::create_partitions::CreatePartitionsRequest,
             $crate::messages::describe_cluster::DescribeClusterRequest,

@@ -92,7 +92,10 @@ pub(crate) fn oracles() -> Vec<Oracle> {
         SyncGroupResponse, DescribeGroupsRequest, DescribeGroupsResponse, ListGroupsRequest,
         ListGroupsResponse, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest,
         CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, InitProducerIdRequest,
-        InitProducerIdResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+        InitProducerIdResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+        AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddOffsetsToTxnRequest,
+        AddOffsetsToTxnResponse, EndTxnRequest, EndTxnResponse, TxnOffsetCommitRequest,
+        TxnOffsetCommitResponse, DescribeConfigsRequest, DescribeConfigsResponse,
         CreatePartitionsRequest, CreatePartitionsResponse, DescribeClusterRequest,
         DescribeClusterResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
     }

@@ -223,8 +223,13 @@ fn compare_kinds(path: &str, ours: &Kind, kafkas: &Kind) {
     }
 }
 
-/// `MaxWaitMs` becomes `max_wait_ms`, and `Enable2Pc` `enable_2pc`.
+/// `MaxWaitMs` becomes `max_wait_ms`, `Enable2Pc` `enable_2pc`, and `V3AndBelow` `v3_and_below`.
 fn snake_case(name: &str) -> String {
+    let parts: Vec<_> = name.split("V3").map(snake_case_words).collect();
+    parts.join("_v3_").trim_start_matches('_').to_owned()
+}
+
+fn snake_case_words(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {
         let starts_word = letter.is_ascii_uppercase() || letter.is_ascii_digit();
@@ -252,6 +257,10 @@ const LACKING: &[(&str, &[i16])] = &[
     ("DeleteTopicsRequest", &[0]),
     ("DeleteTopicsResponse", &[0]),
     ("InitProducerIdRequest", &[6]),
+    ("OffsetForLeaderEpochRequest", &[0, 1]),
+    ("OffsetForLeaderEpochResponse", &[0, 1]),
+    ("TxnOffsetCommitRequest", &[6]),
+    ("TxnOffsetCommitResponse", &[6]),
     ("DescribeConfigsRequest", &[0]),
     ("DescribeConfigsResponse", &[0]),
 ];

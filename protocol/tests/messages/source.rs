@@ -74,9 +74,10 @@ fn kind(ty: &Type, structs: &HashMap<String, ItemStruct>) -> Kind {
         "i16" | "ErrorCode" => Kind::Int(2),
         "i32" => Kind::Int(4),
         "i64" => Kind::Int(8),
+        "f64" => Kind::Float,
         "Uuid" => Kind::Uuid,
         "String" => Kind::String,
-        "Bytes" => Kind::Bytes,
+        "Bytes" | "Secret" => Kind::Bytes,
         _ => Kind::Struct(name.clone(), fields(&structs[&name], structs)),
     }
 }
