@@ -14,8 +14,11 @@ use crate::api::{ApiKey, Request, VersionRange};
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_groups;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
@@ -32,6 +35,7 @@ pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
+pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
@@ -77,7 +81,11 @@ macro_rules! for_each_request {
             $crate::messages::txn_offset_commit::TxnOffsetCommitRequest,
             $crate::messages::describe_configs::DescribeConfigsRequest,
             $crate::messages::create_partitions::CreatePartitionsRequest,
+            $crate::messages::delete_groups::DeleteGroupsRequest,
+            $crate::messages::offset_delete::OffsetDeleteRequest,
             $crate::messages::describe_cluster::DescribeClusterRequest,
+            $crate::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
+            $crate::messages::consumer_group_describe::ConsumerGroupDescribeRequest,
             $crate::messages::describe_topic_partitions::DescribeTopicPartitionsRequest,
         }
     };

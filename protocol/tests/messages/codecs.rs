@@ -96,8 +96,11 @@ pub(crate) fn oracles() -> Vec<Oracle> {
         AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AddOffsetsToTxnRequest,
         AddOffsetsToTxnResponse, EndTxnRequest, EndTxnResponse, TxnOffsetCommitRequest,
         TxnOffsetCommitResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-        CreatePartitionsRequest, CreatePartitionsResponse, DescribeClusterRequest,
-        DescribeClusterResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+        CreatePartitionsRequest, CreatePartitionsResponse, DeleteGroupsRequest,
+        DeleteGroupsResponse, OffsetDeleteRequest, OffsetDeleteResponse, DescribeClusterRequest,
+        DescribeClusterResponse, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribeTopicPartitionsRequest,
+        DescribeTopicPartitionsResponse,
     }
 }
 

@@ -263,4 +263,6 @@ const LACKING: &[(&str, &[i16])] = &[
     ("TxnOffsetCommitResponse", &[6]),
     ("DescribeConfigsRequest", &[0]),
     ("DescribeConfigsResponse", &[0]),
+    ("DeleteGroupsRequest", &[3]),
+    ("DeleteGroupsResponse", &[3]),
 ];
