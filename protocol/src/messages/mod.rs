@@ -13,26 +13,40 @@ use crate::api::{ApiKey, Request, VersionRange};
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod alter_configs;
+pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
+pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_acls;
 pub mod delete_groups;
+pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_acls;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_producers;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod elect_leaders;
 pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -41,6 +55,7 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sync_group;
 pub mod txn_offset_commit;
+pub mod update_features;
 
 /// Hands the list of all request types to the macro named: `then! { path, path, .. }`.
 ///
@@ -73,17 +88,32 @@ macro_rules! for_each_request {
             $crate::messages::api_versions::ApiVersionsRequest,
             $crate::messages::create_topics::CreateTopicsRequest,
             $crate::messages::delete_topics::DeleteTopicsRequest,
+            $crate::messages::delete_records::DeleteRecordsRequest,
             $crate::messages::init_producer_id::InitProducerIdRequest,
             $crate::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest,
             $crate::messages::add_partitions_to_txn::AddPartitionsToTxnRequest,
             $crate::messages::add_offsets_to_txn::AddOffsetsToTxnRequest,
             $crate::messages::end_txn::EndTxnRequest,
             $crate::messages::txn_offset_commit::TxnOffsetCommitRequest,
+            $crate::messages::describe_acls::DescribeAclsRequest,
+            $crate::messages::create_acls::CreateAclsRequest,
+            $crate::messages::delete_acls::DeleteAclsRequest,
             $crate::messages::describe_configs::DescribeConfigsRequest,
+            $crate::messages::alter_configs::AlterConfigsRequest,
+            $crate::messages::alter_replica_log_dirs::AlterReplicaLogDirsRequest,
+            $crate::messages::describe_log_dirs::DescribeLogDirsRequest,
             $crate::messages::create_partitions::CreatePartitionsRequest,
             $crate::messages::delete_groups::DeleteGroupsRequest,
+            $crate::messages::elect_leaders::ElectLeadersRequest,
+            $crate::messages::incremental_alter_configs::IncrementalAlterConfigsRequest,
+            $crate::messages::alter_partition_reassignments::AlterPartitionReassignmentsRequest,
+            $crate::messages::list_partition_reassignments::ListPartitionReassignmentsRequest,
             $crate::messages::offset_delete::OffsetDeleteRequest,
+            $crate::messages::update_features::UpdateFeaturesRequest,
             $crate::messages::describe_cluster::DescribeClusterRequest,
+            $crate::messages::describe_producers::DescribeProducersRequest,
+            $crate::messages::describe_transactions::DescribeTransactionsRequest,
+            $crate::messages::list_transactions::ListTransactionsRequest,
             $crate::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
             $crate::messages::consumer_group_describe::ConsumerGroupDescribeRequest,
             $crate::messages::describe_topic_partitions::DescribeTopicPartitionsRequest,
