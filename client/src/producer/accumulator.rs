@@ -61,7 +61,11 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Topic {
-    slots: Vec<usize>,
+    /// The partitions that are known, by rising number, with their slots: as many as a broker
+    /// listed, whatever their numbers are.
+    slots: Vec<(i32, usize)>,
+    /// One more than the largest number.
+    count: i32,
     /// The partitions that have a leader, to choose from where a record has no key.
     available: Vec<i32>,
     sticky: StickyPartition,
@@ -167,15 +171,18 @@ impl Accumulator {
     /// Makes a topic's partitions known; existing ones keep their batches. Records without a key go
     /// to those with a leader.
     pub(super) fn know(&self, known: &metadata::Topic) {
-        let count = known.partitions.last().map_or(0, |last| last.index + 1);
+        let largest = known.partitions.last().map_or(-1, |last| last.index);
         let led = known.partitions.iter().filter(|partition| partition.leader.is_some());
         let mut state = self.lock();
         let State { topics, slots, .. } = &mut *state;
         let topic = topics.entry(Arc::clone(&known.name)).or_default();
-        for partition in topic.slots.len() as i32..count {
-            topic.slots.push(slots.len());
-            slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
+        for partition in known.partitions.iter().map(|partition| partition.index) {
+            if let Err(at) = topic.slots.binary_search_by_key(&partition, |(known, _)| *known) {
+                topic.slots.insert(at, (partition, slots.len()));
+                slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
+            }
         }
+        topic.count = topic.count.max(largest.saturating_add(1));
         topic.available = led.map(|partition| partition.index).collect();
         topic.current = None;
     }
@@ -365,13 +372,22 @@ impl Topic {
         key: Option<&[u8]>,
         batch_size: usize,
     ) -> Option<usize> {
-        let count = i32::try_from(self.slots.len()).ok()?;
         let partition = match (partition, key) {
             (Some(partition), _) => partition,
-            (None, Some(key)) => partition_for_key(key, count)?,
+            (None, Some(key)) => partition_for_key(key, self.count)?,
             (None, None) => self.stick(batch_size)?,
         };
-        self.slots.get(usize::try_from(partition).ok()?).copied()
+        self.slot_of(partition)
+    }
+
+    /// The slot of a partition. Numbers are dense but for a broker that hides some.
+    fn slot_of(&self, partition: i32) -> Option<usize> {
+        let direct = self.slots.get(usize::try_from(partition).ok()?);
+        if let Some((_, slot)) = direct.filter(|(number, _)| *number == partition) {
+            return Some(*slot);
+        }
+        let found = self.slots.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        self.slots.get(found).map(|(_, slot)| *slot)
     }
 
     /// KIP-480, KIP-794: records without a key stay with one partition for a batch's worth of
@@ -385,7 +401,7 @@ impl Topic {
             self.sticky.batch_closed();
             self.sticky_bytes = 0;
         }
-        let any = || i32::try_from(fastrand::usize(..self.slots.len().max(1))).ok();
+        let any = || fastrand::choice(&self.slots).map(|(partition, _)| *partition);
         self.current = self.sticky.choose(&self.available, fastrand::u64(..)).or_else(any);
         self.current
     }
@@ -393,3 +409,58 @@ impl Topic {
 
 /// Builders kept for reuse.
 const SPARE_BUILDERS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use klamm_protocol::code::ErrorCode;
+    use klamm_protocol::wire::Uuid;
+
+    use super::*;
+
+    fn known(indices: &[i32]) -> metadata::Topic {
+        let partition = |index: &i32| metadata::Partition {
+            index: *index,
+            leader: Some(1),
+            leader_epoch: None,
+            error: ErrorCode::NONE,
+            replicas: Vec::new(),
+            in_sync: Vec::new(),
+            offline: Vec::new(),
+        };
+        metadata::Topic {
+            name: Arc::from("t"),
+            id: Uuid::ZERO,
+            internal: false,
+            error: ErrorCode::NONE,
+            partitions: indices.iter().map(partition).collect(),
+        }
+    }
+
+    fn taken(accumulator: &Accumulator, partition: i32) -> bool {
+        let record = RecordParts::new(0, None, Some(b"value"));
+        let appended = accumulator.try_append("t", Some(partition), &record).unwrap();
+        matches!(appended, Appended::Done(..))
+    }
+
+    #[test]
+    fn partitions_cost_what_was_listed_whatever_their_numbers_are() {
+        let accumulator = Accumulator::new(AccumulatorOptions {
+            batch: BatchOptions::default(),
+            linger: Duration::ZERO,
+            memory: 1 << 20,
+            ignore_keys: false,
+        });
+        accumulator.know(&known(&[0, i32::MAX]));
+        assert!(taken(&accumulator, 0) && taken(&accumulator, i32::MAX));
+        assert!(!taken(&accumulator, 1) && !taken(&accumulator, -1));
+        accumulator.know(&known(&[0, 1, 2, i32::MAX]));
+        assert!(taken(&accumulator, 1) && taken(&accumulator, 2));
+        let mut open = Vec::new();
+        accumulator.collect(Instant::now(), |_| true, &mut open);
+        let mut places: Vec<_> =
+            open.iter().filter_map(|one| accumulator.place_of(one.slot)).collect();
+        places.sort();
+        let partitions: Vec<_> = places.into_iter().map(|(_, partition)| partition).collect();
+        assert_eq!(partitions, [0, 1, 2, i32::MAX]);
+    }
+}
