@@ -252,7 +252,7 @@ fn floods() -> Vec<Case> {
             name: Some(format!("unasked {} {number}", asked.nth)),
             ..MetadataResponseTopic::default()
         };
-        told.topics.extend((0..FRAME_CAP / 100).map(topic));
+        told.topics.extend((0..FRAME_CAP / 200).map(topic));
     });
     // Brokers that are not there.
     let nowhere = told(|_, told| {

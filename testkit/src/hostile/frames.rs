@@ -78,6 +78,12 @@ fn lengths() -> Vec<Case> {
         case("the largest length later, then silence", Goal::Connect, &[Late], later(silent))
             .greedy(),
     );
+    let endless =
+        vec![Step::Send(announced(200 << 20, b"")), Step::Flood(vec![0; 64 << 10].into())];
+    let name = "200 MiB announced, and sent";
+    cases.push(case(name, Goal::Connect, &[NotKafka], hello(endless.clone())).greedy());
+    let name = "200 MiB announced later, and sent";
+    cases.push(case(name, Goal::Connect, &[Garbage], later(endless)).greedy());
     let trickle = vec![Step::Trickle(full, Duration::from_millis(100)), Step::Silence];
     cases.push(case("one byte per 100 ms", Goal::Connect, &[Late], hello(trickle.clone())));
     cases.push(case("one byte per 100 ms later", Goal::Connect, &[Late], later(trickle)));

@@ -138,6 +138,7 @@ fn orders() -> Vec<Case> {
             Goal::Create,
             &[Right],
             edit(|told| {
+                told.topics.iter_mut().for_each(|topic| topic.configs = None);
                 let one = told.topics.first().cloned();
                 told.topics.extend(vec![one; 10_000].into_iter().flatten());
             }),
