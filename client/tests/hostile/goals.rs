@@ -20,9 +20,10 @@ use tokio::time::Instant;
 /// How a goal ended, or what no ending may look like.
 type Ended = Result<Ending, String>;
 
-/// Connects and does what the case asks for; the client is gone afterwards.
-pub(crate) async fn pursue(case: &Case, hostile: &HostileCluster) -> Ended {
-    let client = match Client::connect(config(case, &hostile.bootstrap())).await {
+/// Connects and does what the case asks for; the client is gone afterwards. Deadlines are `patience`
+/// times as long as an idle machine needs.
+pub(crate) async fn pursue(case: &Case, hostile: &HostileCluster, patience: u32) -> Ended {
+    let client = match Client::connect(config(case, &hostile.bootstrap(), patience)).await {
         Ok(client) => client,
         Err(error) => return failed(&error),
     };
@@ -41,9 +42,9 @@ pub(crate) async fn pursue(case: &Case, hostile: &HostileCluster) -> Ended {
 }
 
 /// Little patience where the case needs it, else more than a slow machine takes.
-fn config(case: &Case, bootstrap: &str) -> Config {
-    let patience =
-        |short: u64| Duration::from_millis(if case.tries_patience() { short } else { short * 15 });
+fn config(case: &Case, bootstrap: &str, patience: u32) -> Config {
+    let times = if case.tries_patience() { patience } else { 15 };
+    let patience = |short: u64| Duration::from_millis(short) * times;
     Config::new(bootstrap)
         .expect("addresses")
         .with_connect_timeout(patience(500))

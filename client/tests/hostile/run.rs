@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use klamm_testkit::hostile::{Case, Ending, HostileCluster, Seen, Verdict};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::goals::pursue;
 use super::memory::Taken;
@@ -96,22 +97,31 @@ fn begin(servers: &Runtime, case: Arc<Case>, sender: mpsc::Sender<Outcome>) {
     let servers = servers.handle().clone();
     let thread = std::thread::Builder::new().name(case.label());
     let run = move || {
-        let begun = Instant::now();
-        let hostile = servers.block_on(HostileCluster::start(&case.script)).expect("a free port");
-        let played =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(&case, &hostile)));
-        let result = played.unwrap_or_else(|_| Err("panics".to_owned()));
-        let (seen, took) = (hostile.seen(), begun.elapsed());
+        let mut outcome = attempt(&servers, &case, 1);
+        // On a busy machine even an honest answer can come too late for deadlines this short.
+        if matches!(outcome.result, Ok(Ending::Late)) && !case.endings.contains(&Ending::Late) {
+            outcome = attempt(&servers, &case, MORE_PATIENCE);
+        }
         // Nobody listens any more if the case was given up.
-        let _ = sender.send(Outcome { case, result, seen, took, memory: Taken::default() });
+        let _ = sender.send(outcome);
     };
     thread.spawn(run).expect("a thread");
 }
 
+/// One client against one cluster; a panic is an outcome, too.
+fn attempt(servers: &Handle, case: &Arc<Case>, patience: u32) -> Outcome {
+    let begun = Instant::now();
+    let hostile = servers.block_on(HostileCluster::start(&case.script)).expect("a free port");
+    let played = AssertUnwindSafe(|| play(case, &hostile, patience));
+    let result = catch_unwind(played).unwrap_or_else(|_| Err("panics".to_owned()));
+    let (seen, took) = (hostile.seen(), begun.elapsed());
+    Outcome { case: Arc::clone(case), result, seen, took, memory: Taken::default() }
+}
+
 /// Pursues the goal, lets the client go, and waits until nothing of it is left.
-fn play(case: &Case, hostile: &HostileCluster) -> Result<Ending, String> {
+fn play(case: &Case, hostile: &HostileCluster, patience: u32) -> Result<Ending, String> {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let result = runtime.block_on(beside_others(pursue(case, hostile)));
+    let result = runtime.block_on(beside_others(pursue(case, hostile, patience)));
     let left = || (runtime.metrics().num_alive_tasks(), hostile.connections());
     let gone = runtime.block_on(async {
         let given_up = Instant::now() + GONE;
@@ -169,6 +179,8 @@ pub(crate) fn report(outcomes: &[Outcome]) {
 
 /// No promise of speed: only the difference between slow and never.
 const WATCHDOG: Duration = Duration::from_secs(20);
+/// What deadlines are stretched by for a second attempt.
+const MORE_PATIENCE: u32 = 4;
 /// How long the loops of connections may take to notice that nobody holds them.
 const GONE: Duration = Duration::from_secs(10);
 /// A client that asks more often than that within a few seconds asks without a pause.

@@ -12,6 +12,7 @@ use super::{Case, Ending::*, Goal, case, sweep};
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = strangers();
     cases.extend(fickle());
+    cases.extend(deaf_ears());
     cases
 }
 
@@ -47,18 +48,21 @@ fn strangers() -> Vec<Case> {
     cases
 }
 
+/// Does this in place of serving requests of an API.
+fn leaves(key: ApiKey, step: Step) -> Script {
+    Script::honest().instead(key, move |_| vec![step.clone()])
+}
+
 fn fickle() -> Vec<Case> {
     let greeting = |steps: &[Step]| Script::honest().greeting(steps);
-    let leaves = |key, step: Step| Script::honest().instead(key, move |_| vec![step.clone()]);
     let hangs_up_after = |key, skip, times| {
         Script::honest()
             .alter(key, |_, honest| vec![Step::Send(honest.clone()), Step::Close])
             .skip(skip)
             .times(times)
     };
-    let deaf = Script::honest().instead(ApiKey::InitProducerId, |_| {
-        vec![Step::Pause(Duration::from_secs(2)), Step::Close]
-    });
+    // It may also be gone before the socket is set up.
+    let early = &[Cut, Unreachable];
     let one_of_three = |step: Step| {
         Script::honest().brokers(3).alter(ApiKey::Metadata, move |asked, honest| {
             if asked.node == 2 { vec![step.clone()] } else { vec![Step::Send(honest.clone())] }
@@ -66,8 +70,8 @@ fn fickle() -> Vec<Case> {
     };
     vec![
         case("silence from the start", Goal::Connect, &[Late], greeting(&[Step::Silence])),
-        case("a connection closed at once", Goal::Connect, &[Cut], greeting(&[Step::Close])),
-        case("a connection reset at once", Goal::Connect, &[Cut], greeting(&[Step::Reset])),
+        case("a connection closed at once", Goal::Connect, early, greeting(&[Step::Close])),
+        case("a connection reset at once", Goal::Connect, early, greeting(&[Step::Reset])),
         case(
             "a slow broker",
             Goal::Metadata,
@@ -116,13 +120,21 @@ fn fickle() -> Vec<Case> {
             &[Right, Late, Cut],
             one_of_three(Step::Close),
         ),
+    ]
+}
+
+fn deaf_ears() -> Vec<Case> {
+    let stops_reading = Script::honest().instead(ApiKey::InitProducerId, |_| {
+        vec![Step::Pause(Duration::from_secs(2)), Step::Close]
+    });
+    vec![
         case(
             "silence to those who want to write",
             Goal::Produce,
             &[NotWritten],
             leaves(ApiKey::InitProducerId, Step::Silence),
         ),
-        case("a broker that stops reading", Goal::Produce, &[NotWritten], deaf),
+        case("a broker that stops reading", Goal::Produce, &[NotWritten], stops_reading),
         case(
             "silence to a record",
             Goal::Produce,
