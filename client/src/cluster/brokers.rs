@@ -60,7 +60,7 @@ impl Brokers {
     /// Cancel safe: the next caller makes the attempt.
     pub(super) async fn shared(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
         let address = address_of(view, node)?;
-        let slot = self.slot(node);
+        let slot = self.slot(view, node);
         let failed = slot.failed.load(Ordering::Relaxed);
         let Ok(mut way) = timeout_at(deadline, slot.way.lock()).await else {
             return Err(too_late(&address));
@@ -95,7 +95,7 @@ impl Brokers {
         deadline: Instant,
     ) -> Result<Handle> {
         let address = address_of(view, node)?;
-        let slot = self.slot(node);
+        let slot = self.slot(view, node);
         let Ok(mut way) = timeout_at(deadline, slot.way.lock()).await else {
             return Err(too_late(&address));
         };
@@ -135,10 +135,12 @@ impl Brokers {
         self.rebootstrap.store(true, Ordering::Relaxed);
     }
 
-    /// All ways into the cluster: its brokers, then the bootstrap servers that are none of them.
+    /// Ways into the cluster: its brokers, or some of very many, then the bootstrap servers that are
+    /// none of them.
     fn attempts(&self, view: &View) -> Vec<Attempt> {
         let mut brokers: Vec<_> = view.brokers.keys().map(|node| Attempt::Broker(*node)).collect();
         fastrand::shuffle(&mut brokers);
+        brokers.truncate(MOST_ATTEMPTS);
         let known = |address: &Address| {
             view.brokers.values().any(|one| one.host == address.host && one.port == address.port)
         };
@@ -149,9 +151,14 @@ impl Brokers {
         brokers
     }
 
-    /// The way to this broker, made on first use. There are as many as the cluster had brokers.
-    fn slot(&self, node: i32) -> Arc<Slot> {
+    /// The way to this broker, made on first use. Ways to brokers that have left the view are given
+    /// up then, with their connections, and where there are very many, those without one, too.
+    fn slot(&self, view: &View, node: i32) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slots.contains_key(&node) {
+            let few = slots.len() < MOST_SLOTS;
+            slots.retain(|id, slot| view.brokers.contains_key(id) && (few || slot.is_in_use()));
+        }
         Arc::clone(slots.entry(node).or_default())
     }
 
@@ -229,6 +236,7 @@ impl Brokers {
         };
         let mut options = ConnectionOptions::default();
         options.max_frame = *config.max_frame();
+        options.max_handshake_frame = options.max_handshake_frame.min(options.max_frame);
         options.max_in_flight = usize::try_from(*config.max_in_flight()).unwrap_or(usize::MAX);
         options.max_idle = *config.max_idle();
         let identity = Identity {
@@ -237,6 +245,13 @@ impl Brokers {
             request_timeout: *config.request_timeout(),
         };
         Handle::establish(stream, options, identity, limit).await
+    }
+}
+
+impl Slot {
+    /// Whether there is a connection, or one is being opened.
+    fn is_in_use(&self) -> bool {
+        self.way.try_lock().map_or(true, |way| way.open.is_some())
     }
 }
 
@@ -270,6 +285,13 @@ fn too_late(address: &Address) -> Error {
     Error::new(ErrorKind::TimedOut, "the time ran out while a connection was being opened")
         .with("broker", address)
 }
+
+/// Brokers that are tried before the bootstrap servers; a cluster that claims more than that is not
+/// asked one by one.
+const MOST_ATTEMPTS: usize = 100;
+
+/// Ways that are remembered although nothing is open.
+const MOST_SLOTS: usize = 1_000;
 
 const BOOTSTRAP_HINT: &str =
     "start the broker, or check that bootstrap.servers names its listener for clients";

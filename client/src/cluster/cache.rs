@@ -9,6 +9,7 @@ use std::time::Duration;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::metadata::MetadataRequest;
 use klamm_protocol::session::backoff::Backoff;
+use klamm_protocol::session::connection::CloseReason;
 use klamm_protocol::session::metadata::{
     LeaderHint, Metadata, MetadataEvent, MetadataOptions, Topic, View,
 };
@@ -59,7 +60,7 @@ impl Cache {
         let request = shared.due().ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a client without metadata does not ask for it")
         })?;
-        shared.round(request, deadline).await?;
+        shared.round(request, deadline).await.map_err(while_connecting)?;
         let task = tokio::spawn(Arc::clone(&shared).run());
         Ok(Self { shared, task })
     }
@@ -234,8 +235,9 @@ impl Shared {
 
     /// One refresh, from the request to those who wait for its end.
     async fn round(&self, request: MetadataRequest, deadline: Instant) -> Result<()> {
-        let outcome = self.ask(&request, deadline).await;
-        self.publish();
+        let answer = self.ask(&request, deadline).await;
+        let usable = self.publish();
+        let outcome = answer.and_then(|()| if usable { Ok(()) } else { Err(nobody()) });
         let error = outcome.as_ref().err().cloned();
         self.rounds.send_modify(|rounds| {
             rounds.ended += 1;
@@ -267,9 +269,11 @@ impl Shared {
         }
     }
 
-    /// Passes the machine's events on.
-    fn publish(&self) {
+    /// Passes the machine's events on. Returns whether the last answer, if there was one, was of
+    /// use.
+    fn publish(&self) -> bool {
         let mut machine = self.machine();
+        let mut usable = true;
         while let Some(event) = machine.poll_event() {
             match event {
                 MetadataEvent::Refreshed { changed: true } => {
@@ -278,10 +282,34 @@ impl Shared {
                 MetadataEvent::TopicReplaced { topic, old, new } => {
                     tracing::warn!(%topic, %old, %new, "a topic was deleted and made anew");
                 }
-                MetadataEvent::Refreshed { changed: false } | MetadataEvent::Failed => {}
+                MetadataEvent::Refreshed { changed: false } => {}
+                MetadataEvent::Failed => usable = false,
             }
         }
+        usable
     }
+}
+
+/// What is asked while connecting has no effect, so that it may have been carried out is no news:
+/// only why there is no answer is.
+fn while_connecting(error: Error) -> Error {
+    if error.kind() != ErrorKind::OutcomeUnknown {
+        return error;
+    }
+    let reason =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<CloseReason>());
+    let kind = match reason {
+        Some(CloseReason::Decode(_) | CloseReason::StrayResponse { .. }) => ErrorKind::Protocol,
+        Some(CloseReason::TimedOut { .. }) => ErrorKind::TimedOut,
+        _ => ErrorKind::Disconnected,
+    };
+    error.as_kind(kind).with_hint("check the broker's log for what became of the connection")
+}
+
+/// The answer was readable and led nowhere.
+fn nobody() -> Error {
+    Error::new(ErrorKind::Unreachable, "the cluster names no broker that could be reached")
+        .with_hint("wait until brokers have joined it, or check their advertised.listeners")
 }
 
 /// Returns when that instant has come; never if there is none.

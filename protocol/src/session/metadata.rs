@@ -182,7 +182,9 @@ impl Metadata {
         if self.state != State::Awaiting {
             return;
         }
-        let view = self.view.updated(response);
+        let mut view = self.view.updated(response);
+        // A broker that tells of topics nobody asked for must not make the view grow.
+        view.topics.retain(|name, _| self.wanted.contains_key(name));
         if view.brokers.is_empty() || !response.error_code.is_ok() {
             return self.handle_failure(now, 0.5);
         }
