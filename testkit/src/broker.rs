@@ -45,6 +45,7 @@ mod produce;
 mod topic_config;
 mod topics;
 mod topology;
+mod transaction;
 mod versions;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -56,6 +57,7 @@ use klamm_protocol::wire::{Segments, Uuid};
 
 pub use config::ClusterConfig;
 pub use outbox::ConnId;
+pub use transaction::TransactionView;
 
 use crate::control::{Control, Fault, Intercept, Observed, RuleId};
 use crate::log::{PartitionLog, Refusal};
@@ -142,7 +144,8 @@ impl Cluster {
             let (conn, answer) = entry.remove();
             self.deliver(conn, answer);
         }
-        self.machine.handle_timeout(now);
+        let wall_ms = self.wall_ms(now);
+        self.machine.handle_timeout(now, wall_ms);
         self.run(now);
     }
 
@@ -327,6 +330,22 @@ impl Cluster {
         revived
     }
 
+    /// The node that looks after a group or a transactional id; `None` if no node lives.
+    pub fn coordinator(&self, key: &str) -> Option<i32> {
+        self.machine.topology.coordinator(key).map(|broker| broker.node)
+    }
+
+    /// Makes a node look after a group or a transactional id, with all that is known of it, until
+    /// the node dies. False if it is dead.
+    pub fn move_coordinator(&mut self, key: &str, node: i32) -> bool {
+        self.machine.topology.move_coordinator(key, node)
+    }
+
+    /// What the coordinator of a transactional id knows of it.
+    pub fn transaction(&self, transactional_id: &str) -> Option<TransactionView> {
+        self.machine.transactions.view(transactional_id)
+    }
+
     /// Whether a node is there and was not stopped.
     pub fn is_live(&self, node: i32) -> bool {
         self.machine.topology.is_live(node)
@@ -459,7 +478,8 @@ impl Cluster {
     /// Lets those who wait look again after an admin verb. Before the first request nobody waits,
     /// and there is no time yet.
     fn settle_change(&mut self) {
-        self.machine.changed();
+        let wall_ms = self.now.map_or(self.wall_clock_ms, |now| self.wall_ms(now));
+        self.machine.changed((self.now, wall_ms));
         if let Some(now) = self.now {
             self.run(now);
         }

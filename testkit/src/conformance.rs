@@ -8,6 +8,7 @@ mod groups;
 mod offsets;
 mod records;
 mod topics;
+mod transactions;
 mod wire;
 
 use crate::outside::Cluster;
@@ -72,4 +73,15 @@ pub const CHECKS: &[Check] = &[
     Check::new("the largest timestamp is found", offsets::max_timestamp),
     Check::new("a group's offsets are kept", groups::committed),
     Check::new("a group without offsets has none", groups::nothing_committed),
+    Check::new(
+        "committed records count, aborted ones are told",
+        transactions::committed_and_aborted,
+    ),
+    Check::new("a producer that came before is fenced", transactions::fenced),
+    Check::new("a producer goes on unless another came between", transactions::goes_on),
+    Check::new("a partition that was not added is refused", transactions::not_added),
+    Check::new("a transaction may be ended twice, but not otherwise", transactions::ended_twice),
+    Check::new("positions count once their transaction is committed", transactions::positions),
+    Check::new("a transaction left open is aborted", transactions::timed_out),
+    Check::new("impossible transactions are refused", transactions::impossible),
 ];

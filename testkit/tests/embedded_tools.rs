@@ -24,8 +24,11 @@ struct Embedded {
 
 impl Embedded {
     fn start(brokers: i32) -> Self {
+        Self::with_config(ClusterConfig { brokers, ..ClusterConfig::default() })
+    }
+
+    fn with_config(config: ClusterConfig) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let config = ClusterConfig { brokers, ..ClusterConfig::default() };
         let cluster = runtime.block_on(EmbeddedCluster::start(config)).expect("starts");
         Self { cluster, runtime }
     }
@@ -178,6 +181,37 @@ async fn lines(mut member: Child, count: usize) -> Vec<String> {
         read.push(lines.next_line().await.expect("text").expect("another line"));
     }
     read
+}
+
+#[test]
+fn javas_transactional_producer_commits_in_both_protocols() {
+    for level in [2, 0] {
+        let Some(tools) = in_test(Tools::for_version(apache::NEWEST)) else { return };
+        let broker = Embedded::with_config(ClusterConfig {
+            brokers: 3,
+            transaction_version: level,
+            marker_delay: Duration::from_millis(5),
+            ..ClusterConfig::default()
+        });
+        broker.with(|cluster| cluster.create_topic("t", 3, 3)).expect("made");
+        let servers = ["bootstrap.servers=", &broker.bootstrap()].concat();
+        let amount = ["--topic", "t", "--num-records", "20000", "--record-size", "100"];
+        let speed = ["--throughput", "20000", "--transactional-id", "tx"];
+        let rest = ["--transaction-duration-ms", "50", "--producer-props", &servers];
+        let arguments = [&amount[..], &speed[..], &rest[..]].concat();
+        let printed = tools.succeed("ProducerPerformance", &arguments, b"");
+        let printed = printed.unwrap_or_else(|error| panic!("{error}"));
+        assert!(String::from_utf8_lossy(&printed).contains("20000 records sent"));
+        let (transaction, undecided) = broker.with(|cluster| {
+            let logs = (0..3).filter_map(|partition| cluster.log("t", partition));
+            let undecided = logs.map(|log| log.high_watermark() - log.last_stable_offset()).sum();
+            (cluster.transaction("tx").expect("a transactional id"), undecided)
+        });
+        let undecided: i64 = undecided;
+        assert_eq!((transaction.state, undecided), ("CompleteCommit", 0));
+        assert_eq!(transaction.epoch > 1, level == 2, "{transaction:?}");
+        assert!(broker.records("t") > 20_003, "records and markers");
+    }
 }
 
 #[test]

@@ -43,8 +43,14 @@ pub struct ClusterConfig {
     pub max_groups: usize,
     /// How long the first members of an empty group wait for others. Default: not at all.
     pub initial_rebalance_delay: Duration,
-    /// Narrows the versions of some APIs, to play an older broker; an empty range (`min > max`)
-    /// withdraws the API. Default: everything that is served.
+    /// How long the markers of an ended transaction take to be written; until then another one of
+    /// the same id is answered `CONCURRENT_TRANSACTIONS`. Default: not at all.
+    pub marker_delay: Duration,
+    /// The finalized level of `transaction.version`: 2 for KIP-890, below for the older protocol.
+    /// Default 2.
+    pub transaction_version: i16,
+    /// Replaces the versions of some APIs, to play another broker; an empty range (`min > max`)
+    /// withdraws the API. Default: the versions of a 4.3 broker.
     pub versions: Vec<(ApiKey, VersionRange)>,
     /// Wall clock, in milliseconds since 1970, at the first instant the cluster is told.
     /// Default 1,700,000,000,000; the TCP door sets the real one.
@@ -68,6 +74,8 @@ impl Default for ClusterConfig {
             fetch_sessions: 1_000,
             max_groups: 1_000,
             initial_rebalance_delay: Duration::ZERO,
+            marker_delay: Duration::ZERO,
+            transaction_version: 2,
             versions: Vec::new(),
             wall_clock_ms: 1_700_000_000_000,
             seed: 0,

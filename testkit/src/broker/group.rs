@@ -6,6 +6,7 @@
 pub(crate) mod describe;
 mod members;
 pub(crate) mod offsets;
+pub(crate) mod txn_offsets;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,13 +18,13 @@ use klamm_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestPro
 use klamm_protocol::messages::leave_group::{
     LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse,
 };
-use klamm_protocol::messages::offset_commit::OffsetCommitRequest;
 use klamm_protocol::messages::sync_group::SyncGroupRequest;
 use klamm_protocol::wire::Uuid;
 
 use super::outbox::{Context, Outbox};
 use super::topology::Topology;
 use members::{Joiner, Members, Phase};
+use txn_offsets::Pending;
 
 pub(crate) use members::{refuse_join, refuse_sync};
 
@@ -40,6 +41,9 @@ pub(crate) struct Groups {
 pub(crate) struct Group {
     pub(crate) members: Members,
     pub(crate) offsets: BTreeMap<(String, i32), Committed>,
+    pub(crate) pending: Pending,
+    /// Counts commits, so that the order of two can be told.
+    commits: u64,
 }
 
 /// A committed position.
@@ -50,6 +54,20 @@ pub(crate) struct Committed {
     offset: i64,
     leader_epoch: i32,
     metadata: String,
+    /// Its place among the commits of its group.
+    order: u64,
+}
+
+/// Who commits positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committer<'a> {
+    pub(crate) group_id: &'a str,
+    pub(crate) member_id: &'a str,
+    pub(crate) instance_id: Option<&'a str>,
+    /// The generation, or below zero for a committer that is no member.
+    pub(crate) generation: i32,
+    /// The positions are part of a transaction.
+    pub(crate) transactional: bool,
 }
 
 impl Groups {
@@ -167,30 +185,48 @@ impl Groups {
         &mut self,
         topology: &Topology,
         context: &Context<'_>,
-        request: &OffsetCommitRequest,
+        committer: &Committer<'_>,
     ) -> Result<&mut Group, ErrorCode> {
-        let id = &request.group_id;
+        let &Committer { group_id: id, member_id, instance_id, generation, transactional } =
+            committer;
         check_coordinator(topology, context, id)?;
-        let generation = request.generation_id_or_member_epoch;
-        let empty = self.group(id).is_none_or(|group| group.members.phase() == Phase::Empty);
-        if generation < 0 && empty {
-            return self.group_or_new(id);
+        let Some(group) = self.group(id) else {
+            return match generation {
+                ..0 => self.group_or_new(id),
+                _ if transactional || context.origin.version < GROUP_NOT_FOUND => {
+                    Err(ErrorCode::ILLEGAL_GENERATION)
+                }
+                _ => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+            };
+        };
+        let phase = group.members.phase();
+        if generation >= 0 || phase != Phase::Empty {
+            let names_itself = generation >= 0 || !member_id.is_empty() || instance_id.is_some();
+            // Older transactional producers know no member to speak for.
+            if names_itself || !transactional {
+                self.checked(id, member_id, instance_id, Some(generation))?;
+            }
         }
-        let instance = request.group_instance_id.as_deref();
-        let members = self.checked(id, &request.member_id, instance, Some(generation))?;
-        if matches!(members.phase(), Phase::Syncing(_)) {
+        if !transactional && matches!(phase, Phase::Syncing(_)) {
             return Err(ErrorCode::REBALANCE_IN_PROGRESS);
         }
-        members.heartbeat(context.now, &request.member_id);
-        self.group_or_new(id)
+        let group = self.group_or_new(id)?;
+        if !transactional {
+            group.members.heartbeat(context.now, member_id);
+        }
+        Ok(group)
     }
 
     /// Forgets positions in topics that are gone.
     pub(crate) fn forget_gone_topics(&mut self, topology: &Topology) {
         for group in self.by_id.values_mut() {
-            group.offsets.retain(|(name, _), committed| {
+            let lives = |name: &str, committed: &Committed| {
                 topology.topic(name).is_some_and(|topic| topic.id == committed.topic_id)
-            });
+            };
+            group.offsets.retain(|(name, _), committed| lives(name, committed));
+            for pending in group.pending.values_mut() {
+                pending.retain(|(name, _), committed| lives(name, committed));
+            }
         }
     }
 
@@ -289,9 +325,11 @@ impl Groups {
     ) -> Result<&mut Members, ErrorCode> {
         let group = self.by_id.get_mut(group_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
         let members = &mut group.members;
-        let known = instance_id.and_then(|instance| members.of_instance(instance));
-        if known.is_some_and(|known| known != member_id) {
-            return Err(ErrorCode::FENCED_INSTANCE_ID);
+        if let Some(instance) = instance_id {
+            let known = members.of_instance(instance).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+            if known != member_id {
+                return Err(ErrorCode::FENCED_INSTANCE_ID);
+            }
         }
         if !members.contains(member_id) {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
@@ -363,6 +401,8 @@ fn admit(
 
 /// From this version on a member without an id gets one first and joins with it (KIP-394).
 const ID_FIRST: i16 = 4;
+/// From this version on a commit to a group that is not there is told so (KIP-848).
+const GROUP_NOT_FOUND: i16 = 9;
 /// From this version on many members leave at once (KIP-345).
 const MANY_LEAVE: i16 = 3;
 /// Kafka's `group.max.session.timeout.ms`.

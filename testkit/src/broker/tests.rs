@@ -6,4 +6,5 @@ mod groups;
 mod harness;
 mod produce;
 mod sessions;
+mod transactions;
 mod versions;

@@ -22,6 +22,8 @@ pub(crate) struct Topology {
     names: HashMap<Uuid, String>,
     partition_count: usize,
     next_replica: usize,
+    /// Where a test has moved coordinators to, by key.
+    coordinators: BTreeMap<String, i32>,
     rng: Rng,
 }
 
@@ -81,6 +83,7 @@ impl Topology {
             names: HashMap::new(),
             partition_count: 0,
             next_replica: 0,
+            coordinators: BTreeMap::new(),
             rng: Rng::with_seed(config.seed),
             config,
         }
@@ -109,6 +112,10 @@ impl Topology {
 
     /// The live broker that looks after `key` (a group, a transactional id).
     pub(crate) fn coordinator(&self, key: &str) -> Option<&Broker> {
+        let moved = self.coordinators.get(key).and_then(|node| self.broker(*node));
+        if let Some(broker) = moved.filter(|broker| broker.live) {
+            return Some(broker);
+        }
         let slots = usize::try_from(self.config.brokers).ok().filter(|&n| n > 0)?;
         let first = key
             .bytes()
@@ -117,6 +124,15 @@ impl Topology {
         let (before, after): (Vec<_>, Vec<_>) =
             self.live_brokers().partition(|broker| (broker.node as usize) <= first);
         after.into_iter().chain(before).next()
+    }
+
+    /// Makes a live broker look after `key`, as long as it lives. False if it does not.
+    pub(crate) fn move_coordinator(&mut self, key: &str, node: i32) -> bool {
+        let live = self.is_live(node);
+        if live {
+            self.coordinators.insert(key.to_owned(), node);
+        }
+        live
     }
 
     /// Sets what metadata says of a broker's address.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use klamm_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -11,7 +10,7 @@ use klamm_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestTopic, OffsetFetchResponsePartition,
 };
 
-use super::wire::{Wire, fresh_name, new_topic};
+use super::wire::{GROUP, Wire, fresh_name, new_topic};
 use crate::outside::Cluster;
 
 pub(super) fn committed(cluster: &dyn Cluster) {
@@ -37,22 +36,29 @@ pub(super) fn committed(cluster: &dyn Cluster) {
     // Version 9 is the last that names topics rather than their ids.
     let response = wire.exchange(&request, 9);
     assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::NONE);
-    let kept = fetch(&mut wire, &group, &topic);
+    let kept = fetch(&mut wire, &group, &topic, false);
     assert_eq!((kept.committed_offset, kept.metadata.as_deref()), (42, Some("note")));
 }
 
 pub(super) fn nothing_committed(cluster: &dyn Cluster) {
     let topic = new_topic(cluster, 1, &[]);
     let group = fresh_name();
-    let kept = fetch(&mut coordinator(cluster, &group), &group, &topic);
+    let kept = fetch(&mut coordinator(cluster, &group), &group, &topic, false);
     assert_eq!((kept.committed_offset, kept.error_code), (-1, ErrorCode::NONE));
 }
 
-fn fetch(wire: &mut Wire, group: &str, topic: &str) -> OffsetFetchResponsePartition {
+/// The group's position in partition 0, if asked for only where no transaction may change it.
+pub(super) fn fetch(
+    wire: &mut Wire,
+    group: &str,
+    topic: &str,
+    require_stable: bool,
+) -> OffsetFetchResponsePartition {
     let named = OffsetFetchRequestTopic { name: topic.to_owned(), partition_indexes: vec![0] };
     let request = OffsetFetchRequest {
         group_id: group.to_owned(),
         topics: Some(vec![named]),
+        require_stable,
         ..OffsetFetchRequest::default()
     };
     // Version 7 is the last that asks for a single group.
@@ -60,28 +66,20 @@ fn fetch(wire: &mut Wire, group: &str, topic: &str) -> OffsetFetchResponsePartit
     response.topics.remove(0).partitions.remove(0)
 }
 
-/// A connection to the group's coordinator, once there is one: the first group of a cluster makes the offsets topic.
-fn coordinator(cluster: &dyn Cluster, group: &str) -> Wire {
+/// A connection to the group's coordinator, once it serves the group.
+pub(super) fn coordinator(cluster: &dyn Cluster, group: &str) -> Wire {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
-        let mut wire = Wire::to(cluster);
-        let request = FindCoordinatorRequest {
-            coordinator_keys: vec![group.to_owned()],
-            ..Default::default()
-        };
-        let found = wire.exchange(&request, 4).coordinators.remove(0);
+        let mut wire = super::wire::coordinator(cluster, GROUP, group);
         let probe = OffsetFetchRequest {
             group_id: group.to_owned(),
             topics: Some(Vec::new()),
             ..OffsetFetchRequest::default()
         };
-        if found.error_code == ErrorCode::NONE {
-            let mut wire = Wire::at(&found.host, found.port);
-            if wire.exchange(&probe, 7).error_code == ErrorCode::NONE {
-                return wire;
-            }
+        if wire.exchange(&probe, 7).error_code == ErrorCode::NONE {
+            return wire;
         }
-        assert!(Instant::now() < until, "no coordinator: {found:?}");
+        assert!(Instant::now() < until, "the coordinator never served the group");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

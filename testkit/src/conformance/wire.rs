@@ -12,6 +12,7 @@ use klamm_protocol::code::ErrorCode;
 use klamm_protocol::header::{decode_response, encode_request};
 use klamm_protocol::messages::api_versions::ApiVersionsRequest;
 use klamm_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use klamm_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponseTopic,
 };
@@ -110,6 +111,25 @@ impl Wire {
     }
 }
 
+/// A connection to the coordinator of a group or a transactional id, once there is one: the first
+/// of a cluster makes the topic that it is kept in.
+pub(super) fn coordinator(cluster: &dyn Cluster, key_type: i8, key: &str) -> Wire {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let request = FindCoordinatorRequest {
+            key_type,
+            coordinator_keys: vec![key.to_owned()],
+            ..FindCoordinatorRequest::default()
+        };
+        let found = Wire::to(cluster).exchange(&request, 4).coordinators.remove(0);
+        if found.error_code == ErrorCode::NONE {
+            return Wire::at(&found.host, found.port);
+        }
+        assert!(Instant::now() < until, "no coordinator: {found:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A new topic of this many partitions, with a name of its own.
 pub(super) fn new_topic(
     cluster: &dyn Cluster,
@@ -160,5 +180,8 @@ fn find(topic: &MetadataResponseTopic, partition: i32) -> i32 {
     found.expect("the partition exists").leader_id
 }
 
+/// What coordinators look after.
+pub(super) const GROUP: i8 = 0;
+pub(super) const TRANSACTION: i8 = 1;
 /// How long a broker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! FindCoordinator, ListGroups and DescribeGroups: which groups there are, who looks after them,
+//! FindCoordinator (of transactions, too), ListGroups and DescribeGroups: which groups there are, who looks after them,
 //! and how they stand.
 
 use klamm_protocol::code::ErrorCode;
@@ -21,8 +21,8 @@ pub(crate) fn find_coordinator(
     request: &FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let find = |key: &str| match request.key_type {
-        GROUP => locate(topology, key),
-        _ => refused(key, ErrorCode::INVALID_REQUEST, Some(ONLY_GROUPS)),
+        GROUP | TRANSACTION => locate(topology, key),
+        _ => refused(key, ErrorCode::INVALID_REQUEST, Some(NO_SHARES)),
     };
     shaped(version, request, find)
 }
@@ -184,6 +184,7 @@ fn failed(id: &str, error_code: ErrorCode) -> DescribedGroup {
 
 const GROUP: i8 = 0;
 const CLASSIC: &str = "classic";
-const ONLY_GROUPS: &str = "this broker coordinates groups only: it has no transactions";
+const TRANSACTION: i8 = 1;
+const NO_SHARES: &str = "this broker coordinates groups and transactions only";
 /// From this version on many keys are asked for (KIP-699).
 const MANY_KEYS: i16 = 4;
