@@ -4,6 +4,7 @@
 //! The same checks run on the embedded cluster, on Apache Kafka and on Redpanda: what the embedded one gets wrong,
 //! tests of the client would never notice. They use nothing of the client, only the protocol.
 
+mod consumer_groups;
 mod groups;
 mod offsets;
 mod records;
@@ -73,6 +74,21 @@ pub const CHECKS: &[Check] = &[
     Check::new("the largest timestamp is found", offsets::max_timestamp),
     Check::new("a group's offsets are kept", groups::committed),
     Check::new("a group without offsets has none", groups::nothing_committed),
+    Check::new(
+        "positions are deleted, but not those that are read from",
+        groups::positions_deleted,
+    ),
+    Check::new("groups without members are deleted, others not", groups::deleted),
+    Check::new("members are led to their partitions", consumer_groups::reconciled),
+    Check::new("ranges go by the order of members", consumer_groups::ranges),
+    Check::new("a member with a wrong epoch is fenced", consumer_groups::fenced),
+    Check::new("a member that lost an answer goes on", consumer_groups::lost_answer),
+    Check::new("a static member comes back to its place", consumer_groups::static_members),
+    Check::new("a pattern is evaluated by the broker", consumer_groups::patterns),
+    Check::new("impossible heartbeats are refused", consumer_groups::impossible),
+    Check::new("members commit with their epoch", consumer_groups::positions),
+    Check::new("consumer groups are described and listed", consumer_groups::described),
+    Check::new("an empty group changes its protocol", consumer_groups::converted),
     Check::new(
         "committed records count, aborted ones are told",
         transactions::committed_and_aborted,

@@ -215,6 +215,48 @@ fn javas_transactional_producer_commits_in_both_protocols() {
 }
 
 #[test]
+fn javas_consumer_reads_in_a_group_whose_coordinator_assigns() {
+    let Some(tools) = in_test(Tools::for_version(apache::NEWEST)) else { return };
+    let broker = Embedded::with_config(ClusterConfig {
+        brokers: 3,
+        consumer_heartbeat_interval: Duration::from_millis(100),
+        consumer_assignment_interval: Duration::from_millis(100),
+        ..ClusterConfig::default()
+    });
+    broker.with(|cluster| cluster.create_topic("t", 3, 1)).expect("made");
+    let run = |class: &str, arguments: &str, input: &str| {
+        let all = format!("--bootstrap-server {} {arguments}", broker.bootstrap());
+        let arguments: Vec<&str> = all.split_whitespace().collect();
+        let printed = tools.succeed(class, &arguments, input.as_bytes());
+        String::from_utf8(printed.unwrap_or_else(|error| panic!("{error}"))).expect("text")
+    };
+    let read = |count: usize| {
+        let group = "--group g --consumer-property group.protocol=consumer";
+        let rest = "--isolation-level read_committed --from-beginning --timeout-ms 60000";
+        let arguments = format!("--topic t {group} {rest} --max-messages {count}");
+        let printed = run("ConsoleConsumer", &arguments, "");
+        let mut lines: Vec<_> = printed.lines().filter(|line| line.starts_with("r")).collect();
+        lines.sort_unstable();
+        lines.iter().map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let lines = |range: std::ops::Range<u32>| range.map(|n| format!("r{n}\n")).collect::<String>();
+    run("ConsoleProducer", "--topic t", &lines(100..200));
+    assert_eq!(read(100), lines(100..200));
+    run("ConsoleProducer", "--topic t", &lines(200..210));
+    assert_eq!(read(10), lines(200..210), "it goes on where it was");
+    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let state = run(class, "--describe --group g --state", "");
+    assert!(state.contains("Empty"), "{state}");
+    let described = run(class, "--describe --group g", "");
+    assert_eq!(described.lines().filter(|line| line.starts_with("g ")).count(), 3, "{described}");
+    let listed = run(class, "--list --type consumer", "");
+    assert!(listed.lines().any(|line| line.starts_with("g ")), "{listed}");
+    run(class, "--delete-offsets --group g --topic t", "");
+    run(class, "--delete --group g", "");
+    assert_eq!(run(class, "--list", "").trim(), "");
+}
+
+#[test]
 fn the_newest_java_tools_work() {
     java_tools(apache::NEWEST);
 }

@@ -43,6 +43,18 @@ pub struct ClusterConfig {
     pub max_groups: usize,
     /// How long the first members of an empty group wait for others. Default: not at all.
     pub initial_rebalance_delay: Duration,
+    /// The finalized level of `group.version`: 1 for groups whose coordinator assigns (KIP-848),
+    /// 0 without them. Default 1.
+    pub group_version: i16,
+    /// How often members of such groups shall send heartbeats
+    /// (`group.consumer.heartbeat.interval.ms`). Default 5 s, as Kafka's.
+    pub consumer_heartbeat_interval: Duration,
+    /// After how long without a heartbeat members of such groups are removed
+    /// (`group.consumer.session.timeout.ms`). Default 45 s, as Kafka's.
+    pub consumer_session_timeout: Duration,
+    /// The least time between two assignments of such a group
+    /// (`group.consumer.assignment.interval.ms`). Default: none; a 4.3 broker waits a second.
+    pub consumer_assignment_interval: Duration,
     /// How long the markers of an ended transaction take to be written; until then another one of
     /// the same id is answered `CONCURRENT_TRANSACTIONS`. Default: not at all.
     pub marker_delay: Duration,
@@ -74,6 +86,10 @@ impl Default for ClusterConfig {
             fetch_sessions: 1_000,
             max_groups: 1_000,
             initial_rebalance_delay: Duration::ZERO,
+            group_version: 1,
+            consumer_heartbeat_interval: Duration::from_secs(5),
+            consumer_session_timeout: Duration::from_secs(45),
+            consumer_assignment_interval: Duration::ZERO,
             marker_delay: Duration::ZERO,
             transaction_version: 2,
             versions: Vec::new(),

@@ -116,10 +116,13 @@ impl Machine {
             ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => {
                 self.membership(incoming)
             }
+            ApiKey::ConsumerGroupHeartbeat => self.consumer_heartbeat(incoming),
             ApiKey::OffsetCommit | ApiKey::OffsetFetch => self.group_offsets(incoming),
-            ApiKey::FindCoordinator | ApiKey::ListGroups | ApiKey::DescribeGroups => {
-                self.describe_groups(incoming)
-            }
+            ApiKey::FindCoordinator
+            | ApiKey::ListGroups
+            | ApiKey::DescribeGroups
+            | ApiKey::ConsumerGroupDescribe => self.describe_groups(incoming),
+            ApiKey::DeleteGroups | ApiKey::OffsetDelete => self.remove_from_groups(incoming),
             _ => Err(DecodeError::new(
                 0,
                 DecodeErrorKind::UnsupportedVersion { version: incoming.context.origin.version },
@@ -293,6 +296,10 @@ const APIS: &[ApiKey] = &[
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
     ApiKey::ListGroups,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
+    ApiKey::DeleteGroups,
+    ApiKey::OffsetDelete,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,

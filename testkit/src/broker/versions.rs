@@ -45,8 +45,11 @@ impl Served {
                 ranges.insert(key, range);
             }
         }
-        let level = config.transaction_version;
-        let features = vec![Feature { name: "transaction.version", highest: 2, level }];
+        let feature = |name, highest, level| Feature { name, highest, level };
+        let features = vec![
+            feature("transaction.version", 2, config.transaction_version),
+            feature("group.version", 1, config.group_version),
+        ];
         Self { ranges, features }
     }
 
@@ -210,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_feature_that_is_off_is_supported_and_not_in_force() {
-        let config = ClusterConfig { transaction_version: 0, ..ClusterConfig::default() };
+        let config =
+            ClusterConfig { transaction_version: 0, group_version: 0, ..ClusterConfig::default() };
         let request = ApiVersionsRequest {
             client_software_name: "a".to_owned(),
             client_software_version: "1".to_owned(),

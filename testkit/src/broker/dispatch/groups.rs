@@ -3,6 +3,9 @@
 use klamm_protocol::api::ApiKey;
 use klamm_protocol::error::DecodeError;
 use klamm_protocol::header::decode_request;
+use klamm_protocol::messages::consumer_group_describe::ConsumerGroupDescribeRequest;
+use klamm_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
+use klamm_protocol::messages::delete_groups::DeleteGroupsRequest;
 use klamm_protocol::messages::describe_groups::DescribeGroupsRequest;
 use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use klamm_protocol::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
@@ -10,11 +13,14 @@ use klamm_protocol::messages::join_group::JoinGroupRequest;
 use klamm_protocol::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse};
 use klamm_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse};
 use klamm_protocol::messages::offset_commit::OffsetCommitRequest;
+use klamm_protocol::messages::offset_delete::OffsetDeleteRequest;
 use klamm_protocol::messages::offset_fetch::OffsetFetchRequest;
 use klamm_protocol::messages::sync_group::SyncGroupRequest;
 
 use super::{Incoming, Machine};
 use crate::broker::group;
+use crate::broker::group::consumer::answer;
+use crate::broker::group::remove;
 
 impl Machine {
     pub(super) fn membership(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
@@ -60,6 +66,38 @@ impl Machine {
         }
     }
 
+    pub(super) fn consumer_heartbeat(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
+        self.reply(
+            incoming,
+            |machine, context, request: &ConsumerGroupHeartbeatRequest| {
+                let Self { groups, topology, .. } = machine;
+                answer::heartbeat(groups, topology, context, request)
+            },
+            |_, _, code| answer::refuse_heartbeat(code, None),
+        )
+    }
+
+    pub(super) fn remove_from_groups(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
+        if incoming.context.origin.key == ApiKey::DeleteGroups {
+            return self.reply(
+                incoming,
+                |machine, context, request: &DeleteGroupsRequest| {
+                    let Self { groups, topology, .. } = machine;
+                    remove::groups(groups, topology, context, request)
+                },
+                |_, request, code| remove::refuse_groups(request, code),
+            );
+        }
+        self.reply(
+            incoming,
+            |machine, context, request: &OffsetDeleteRequest| {
+                let Self { groups, topology, .. } = machine;
+                remove::positions(groups, topology, context, request)
+            },
+            |_, _, code| remove::refuse_positions(code),
+        )
+    }
+
     pub(super) fn group_offsets(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
         let version = incoming.context.origin.version;
         if incoming.context.origin.key == ApiKey::OffsetCommit {
@@ -100,6 +138,13 @@ impl Machine {
                     error_code,
                     ..ListGroupsResponse::default()
                 },
+            ),
+            ApiKey::ConsumerGroupDescribe => self.reply(
+                incoming,
+                |machine, context, request: &ConsumerGroupDescribeRequest| {
+                    answer::describe(&machine.groups, &machine.topology, context, request)
+                },
+                |_, request, code| answer::refuse_describe(request, code),
             ),
             _ => self.reply(
                 incoming,

@@ -168,6 +168,13 @@ fn fetch_group(
     }
     let by_id = context.origin.version >= FETCH_BY_ID;
     let group = groups.group(&group_id);
+    if let Err(error_code) = check_reader(group, asked) {
+        return OffsetFetchResponseGroup {
+            group_id,
+            error_code,
+            ..OffsetFetchResponseGroup::default()
+        };
+    }
     let topics = match &asked.topics {
         None => everything(group, topology, stable),
         Some(topics) => topics
@@ -186,6 +193,18 @@ fn fetch_group(
             .collect(),
     };
     OffsetFetchResponseGroup { group_id, topics, ..OffsetFetchResponseGroup::default() }
+}
+
+/// Whether whoever asks as a member of a group whose coordinator assigns is one (KIP-848).
+fn check_reader(group: Option<&Group>, asked: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+    let consumers = group.and_then(|group| group.consumers.as_ref());
+    match (consumers, asked.member_id.as_deref()) {
+        (Some(consumers), Some(id)) => consumers.check_epoch(id, asked.member_epoch),
+        (Some(consumers), None) if asked.member_epoch >= 0 => {
+            consumers.check_epoch("", asked.member_epoch)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn everything(
