@@ -5,6 +5,7 @@
 //! tests of the client would never notice. They use nothing of the client, only the protocol.
 
 mod consumer_groups;
+mod epochs;
 mod groups;
 mod offsets;
 mod records;
@@ -72,6 +73,8 @@ pub const CHECKS: &[Check] = &[
     Check::new("a stale session epoch is refused", records::session_epoch),
     Check::new("earliest, latest and times are found, in every version", offsets::listed),
     Check::new("the largest timestamp is found", offsets::max_timestamp),
+    Check::new("leader epochs end where they ended, in every version", epochs::ends),
+    Check::new("a topic made anew is another one", epochs::made_anew),
     Check::new("a group's offsets are kept", groups::committed),
     Check::new("a group without offsets has none", groups::nothing_committed),
     Check::new(

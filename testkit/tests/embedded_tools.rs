@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use klamm_protocol::api::ApiKey;
 use klamm_testkit::apache;
 use klamm_testkit::broker::{Cluster, ClusterConfig};
+use klamm_testkit::control::Intercept;
 use klamm_testkit::door::EmbeddedCluster;
 use klamm_testkit::java::Tools;
 use klamm_testkit::outside::in_test;
@@ -254,6 +256,31 @@ fn javas_consumer_reads_in_a_group_whose_coordinator_assigns() {
     run(class, "--delete-offsets --group g --topic t", "");
     run(class, "--delete --group g", "");
     assert_eq!(run(class, "--list", "").trim(), "");
+}
+
+#[test]
+fn javas_consumer_reads_from_the_follower_in_its_rack() {
+    let Some(tools) = in_test(Tools::for_version(apache::NEWEST)) else { return };
+    let racks = ["a", "b"].map(str::to_owned).to_vec();
+    let config = ClusterConfig { brokers: 2, racks, ..ClusterConfig::default() };
+    let broker = Embedded::with_config(config);
+    let rule = broker.with(|cluster| {
+        cluster.create_topic("t", 1, 2).expect("made");
+        assert_eq!(cluster.leader("t", 0).map(|leader| leader.node), Some(1));
+        cluster.intercept(Intercept::on(ApiKey::Fetch).at(2))
+    });
+    let servers = broker.bootstrap();
+    let run = |class: &str, arguments: &str, input: &str| {
+        let all = format!("--bootstrap-server {servers} --topic t {arguments}");
+        let arguments: Vec<&str> = all.split_whitespace().collect();
+        let printed = tools.succeed(class, &arguments, input.as_bytes());
+        String::from_utf8(printed.unwrap_or_else(|error| panic!("{error}"))).expect("text")
+    };
+    run("ConsoleProducer", "", "one\ntwo\n");
+    let read = "--from-beginning --max-messages 2 --timeout-ms 60000";
+    let printed = run("ConsoleConsumer", &format!("{read} --consumer-property client.rack=b"), "");
+    assert!(printed.contains("one\ntwo\n"), "{printed}");
+    assert!(broker.with(|cluster| cluster.control().matched(rule)) > 0, "it read at the leader");
 }
 
 #[test]

@@ -18,6 +18,9 @@ use crate::log::LogRules;
 pub struct ClusterConfig {
     /// Number of brokers; their ids are 1, 2, 3 and so on. Default 1.
     pub brokers: i32,
+    /// The racks of brokers 1, 2, 3 and so on; those without one are in none. Clients that tell
+    /// their own rack are sent to an in-sync replica there (KIP-392). Default: none.
+    pub racks: Vec<String>,
     /// What the cluster calls itself. Default `klamm-embedded-cluster`.
     pub cluster_id: String,
     /// Create topics when a client asks for their metadata and allows it. Default true.
@@ -75,6 +78,7 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             brokers: 1,
+            racks: Vec::new(),
             cluster_id: "klamm-embedded-cluster".to_owned(),
             auto_create: true,
             default_partitions: 1,

@@ -20,6 +20,7 @@ use klamm_protocol::messages::describe_topic_partitions::DescribeTopicPartitions
 use klamm_protocol::messages::fetch::FetchRequest;
 use klamm_protocol::messages::list_offsets::ListOffsetsRequest;
 use klamm_protocol::messages::metadata::MetadataRequest;
+use klamm_protocol::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest;
 use klamm_protocol::messages::produce::ProduceRequest;
 use klamm_protocol::wire::Reader;
 
@@ -30,7 +31,7 @@ use super::outbox::{Answer, ConnId, Context, Origin, Outbox};
 use super::topology::Topology;
 use super::transaction::Transactions;
 use super::versions::Served;
-use super::{configs, metadata, offsets, produce, topics};
+use super::{configs, epochs, metadata, offsets, produce, topics};
 
 /// Everything behind the connections.
 #[derive(Debug)]
@@ -107,6 +108,13 @@ impl Machine {
                     offsets::list(&machine.topology, context, request)
                 },
                 |_, request, code| offsets::refuse(request, code),
+            ),
+            ApiKey::OffsetForLeaderEpoch => self.reply(
+                incoming,
+                |machine, context, request: &OffsetForLeaderEpochRequest| {
+                    epochs::ends(&machine.topology, context, request)
+                },
+                |_, request, code| epochs::refuse(request, code),
             ),
             ApiKey::InitProducerId
             | ApiKey::AddPartitionsToTxn
@@ -304,6 +312,7 @@ const APIS: &[ApiKey] = &[
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
     ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
     ApiKey::AddPartitionsToTxn,
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,

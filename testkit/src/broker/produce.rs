@@ -242,7 +242,7 @@ fn endpoints(topology: &Topology, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> 
             node_id: broker.node,
             host: broker.host.clone(),
             port: i32::from(broker.port),
-            rack: None,
+            rack: broker.rack.clone(),
         })
         .collect()
 }

@@ -2,7 +2,9 @@
 
 mod consumer_groups;
 mod control;
+mod epochs;
 mod fetch;
+mod followers;
 mod groups;
 mod harness;
 mod produce;

@@ -275,10 +275,14 @@ pub(super) fn converted(cluster: &dyn Cluster) {
     };
     let code = bench.wire.exchange(&leave, 5).members[0].error_code;
     assert_eq!(code, ErrorCode::NONE, "an administrator may remove a member");
-    assert_eq!(bench.describe().group_state, "Empty");
+    bench.await_state("Empty");
     let joined = bench.wire.exchange(&join, 9);
     assert_eq!(joined.error_code, ErrorCode::MEMBER_ID_REQUIRED, "it is a classic group again");
-    assert_eq!(bench.describe().error_code, ErrorCode::GROUP_ID_NOT_FOUND);
+    let until = Instant::now() + PATIENCE;
+    while bench.describe().error_code != ErrorCode::GROUP_ID_NOT_FOUND {
+        assert!(Instant::now() < until, "it stays a consumer group");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let kept = groups::fetch(&mut bench.wire, &group, &topic, false);
     assert_eq!(kept.committed_offset, 3);
 }
@@ -345,6 +349,14 @@ impl Bench {
                 return;
             }
             assert!(Instant::now() < until, "never stable: {:?}", self.describe());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn await_state(&mut self, state: &str) {
+        let until = Instant::now() + PATIENCE;
+        while self.describe().group_state != state {
+            assert!(Instant::now() < until, "never {state}: {:?}", self.describe());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
