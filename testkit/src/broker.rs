@@ -42,6 +42,7 @@ mod group;
 mod metadata;
 mod offsets;
 mod outbox;
+mod pattern;
 mod produce;
 mod topic_config;
 mod topics;

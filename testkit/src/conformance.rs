@@ -13,6 +13,10 @@ mod topics;
 mod transactions;
 mod wire;
 
+use std::collections::BTreeMap;
+
+use klamm_protocol::api::{ApiKey, VersionRange};
+
 use crate::outside::Cluster;
 
 /// One thing that a broker must do.
@@ -51,6 +55,14 @@ pub fn run_all(cluster: &dyn Cluster) {
         .map(|check| check.name)
         .collect();
     assert!(failed.is_empty(), "{} does not conform: {failed:?}", cluster.name());
+}
+
+/// The versions of each API that a cluster offers to clients.
+///
+/// # Panics
+/// Where it cannot be asked.
+pub fn offered(cluster: &dyn Cluster) -> BTreeMap<ApiKey, VersionRange> {
+    wire::Wire::to(cluster).offered()
 }
 
 /// All checks.

@@ -121,6 +121,9 @@ impl Machine {
             | ApiKey::AddOffsetsToTxn
             | ApiKey::TxnOffsetCommit
             | ApiKey::EndTxn => self.transaction(incoming),
+            ApiKey::DescribeTransactions | ApiKey::ListTransactions => {
+                self.describe_transactions(incoming)
+            }
             ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => {
                 self.membership(incoming)
             }
@@ -317,6 +320,8 @@ const APIS: &[ApiKey] = &[
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
     ApiKey::TxnOffsetCommit,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DescribeCluster,

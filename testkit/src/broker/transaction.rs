@@ -6,6 +6,7 @@
 //! a partition without one keeps its transaction ending until it has.
 
 pub(crate) mod answer;
+pub(crate) mod describe;
 pub(crate) mod state;
 
 use std::collections::BTreeMap;
@@ -101,9 +102,7 @@ impl Transactions {
         now: Instant,
     ) -> Result<Identity, ErrorCode> {
         if !self.by_id.contains_key(transactional_id) {
-            if self.by_id.len() >= MOST_TRANSACTIONS {
-                return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
-            }
+            self.make_room()?;
             let made = Transaction::new(self.new_producer_id(), timeout);
             self.by_id.insert(transactional_id.to_owned(), made);
         }
@@ -244,6 +243,22 @@ impl Transactions {
             }
         }
         written
+    }
+
+    /// Forgets the idle id that was made first when there are too many. Kafka forgets them after
+    /// a week without use.
+    fn make_room(&mut self) -> Result<(), ErrorCode> {
+        if self.by_id.len() < MOST_TRANSACTIONS {
+            return Ok(());
+        }
+        let idle = |transaction: &Transaction| {
+            matches!(transaction.phase, Phase::Empty | Phase::Ended { .. })
+        };
+        let idle = self.by_id.iter().filter(|(_, transaction)| idle(transaction));
+        let oldest = idle.min_by_key(|(_, transaction)| transaction.producer_id);
+        let id = oldest.map(|(id, _)| id.clone()).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)?;
+        self.by_id.remove(&id);
+        Ok(())
     }
 
     fn begin_ending(&mut self, transactional_id: &str, now: Instant) {

@@ -160,6 +160,8 @@ const OFFERED: &[(ApiKey, VersionRange)] = offered! {
     DeleteGroups 0 2;
     OffsetDelete 0 0;
     DescribeCluster 0 2;
+    DescribeTransactions 0 0;
+    ListTransactions 0 2;
     ConsumerGroupHeartbeat 0 1;
     ConsumerGroupDescribe 0 1;
     DescribeTopicPartitions 0 0;

@@ -1,13 +1,13 @@
 //! The shortest client there is: one blocking connection, one request at a time, any version.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use klamm_protocol::api::{Request, VersionRange};
+use klamm_protocol::api::{ApiKey, Request, VersionRange};
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::header::{decode_response, encode_request};
 use klamm_protocol::messages::api_versions::ApiVersionsRequest;
@@ -64,6 +64,12 @@ impl Wire {
         };
         wire.versions = offered.api_keys.iter().map(range).collect();
         wire
+    }
+
+    /// What the broker offers.
+    pub(super) fn offered(&self) -> BTreeMap<ApiKey, VersionRange> {
+        let ranges = self.versions.iter();
+        ranges.map(|(code, range)| (ApiKey::from_code(*code), *range)).collect()
     }
 
     /// The versions of an API that both sides know, oldest first.

@@ -6,13 +6,15 @@ use klamm_protocol::api::ApiKey;
 use klamm_protocol::error::DecodeError;
 use klamm_protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use klamm_protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
+use klamm_protocol::messages::describe_transactions::DescribeTransactionsRequest;
 use klamm_protocol::messages::end_txn::EndTxnRequest;
 use klamm_protocol::messages::init_producer_id::InitProducerIdRequest;
+use klamm_protocol::messages::list_transactions::ListTransactionsRequest;
 use klamm_protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 
 use super::{Incoming, Machine};
 use crate::broker::group::txn_offsets;
-use crate::broker::transaction::answer;
+use crate::broker::transaction::{answer, describe};
 
 impl Machine {
     /// Serves one, and writes the markers that it made due.
@@ -63,6 +65,30 @@ impl Machine {
         };
         self.write_markers(clock);
         outcome
+    }
+
+    pub(super) fn describe_transactions(
+        &mut self,
+        incoming: Incoming<'_>,
+    ) -> Result<(), DecodeError> {
+        if incoming.context.origin.key == ApiKey::ListTransactions {
+            return self.reply(
+                incoming,
+                |machine, context, request: &ListTransactionsRequest| {
+                    let Self { transactions, topology, .. } = machine;
+                    describe::list(transactions, topology, context, request)
+                },
+                |_, _, code| describe::refuse_list(code),
+            );
+        }
+        self.reply(
+            incoming,
+            |machine, context, request: &DescribeTransactionsRequest| {
+                let Self { transactions, topology, .. } = machine;
+                describe::describe(transactions, topology, context, request)
+            },
+            |_, request, code| describe::refuse_describe(request, code),
+        )
     }
 
     /// Writes the markers that are due, and wakes those who wait for records there.

@@ -8,7 +8,6 @@
 pub(crate) mod answer;
 pub(crate) mod assign;
 pub(crate) mod member;
-pub(crate) mod regex;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,11 +16,11 @@ use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use klamm_protocol::wire::Uuid;
 
+use crate::broker::pattern::Pattern;
 use crate::broker::topology::Topology;
 use crate::log::Refusal;
 use assign::{Assignor, Partitions, Subscriber};
 use member::{Member, Target, is_subset};
-use regex::TopicRegex;
 
 /// The members of one group.
 #[derive(Debug)]
@@ -302,7 +301,7 @@ fn update(member: &mut Member, request: &ConsumerGroupHeartbeatRequest) -> Resul
         && Some(pattern.as_str()) != regex_text(member)
     {
         // The empty pattern takes an earlier one back.
-        let compiled = (!pattern.is_empty()).then(|| TopicRegex::new(pattern)).transpose();
+        let compiled = (!pattern.is_empty()).then(|| Pattern::new(pattern)).transpose();
         member.regex = compiled.map_err(|code| {
             Refusal::new(code, format!("SubscribedTopicRegex `{pattern}` is not a valid regex."))
         })?;
@@ -326,7 +325,7 @@ fn update(member: &mut Member, request: &ConsumerGroupHeartbeatRequest) -> Resul
 }
 
 fn regex_text(member: &Member) -> Option<&str> {
-    member.regex.as_ref().map(TopicRegex::text)
+    member.regex.as_ref().map(Pattern::text)
 }
 
 /// Whether a member may go on with the epoch it names: the present one, or the one before if the

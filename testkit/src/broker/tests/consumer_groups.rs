@@ -10,8 +10,12 @@ use klamm_protocol::messages::consumer_group_describe::{
 use klamm_protocol::messages::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
 };
+use klamm_protocol::messages::init_producer_id::InitProducerIdRequest;
 use klamm_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use klamm_protocol::messages::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use klamm_protocol::wire::Uuid;
 
@@ -233,6 +237,43 @@ fn only_members_of_the_present_epoch_may_commit() {
     assert_eq!(commit(&mut bench, "a", 1, 10), ErrorCode::STALE_MEMBER_EPOCH);
     assert_eq!(commit(&mut bench, "b", 2, 10), ErrorCode::UNKNOWN_MEMBER_ID);
     assert_eq!(commit(&mut bench, "a", 2, 8), ErrorCode::UNSUPPORTED_VERSION);
+}
+
+#[test]
+fn a_transaction_may_commit_for_a_member_of_the_present_epoch_only() {
+    let mut bench = bench();
+    let mut member = Member::new("a");
+    member.step(&mut bench);
+    let init = InitProducerIdRequest {
+        transactional_id: Some("tx".to_owned()),
+        transaction_timeout_ms: 1000,
+        producer_id: -1,
+        producer_epoch: -1,
+        ..InitProducerIdRequest::default()
+    };
+    let producer = bench.call(&init, 5);
+    let mut commit = |id: &str, epoch| {
+        let topic = TxnOffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![TxnOffsetCommitRequestPartition::default()],
+            ..TxnOffsetCommitRequestTopic::default()
+        };
+        let request = TxnOffsetCommitRequest {
+            transactional_id: "tx".to_owned(),
+            group_id: "g".to_owned(),
+            producer_id: producer.producer_id,
+            producer_epoch: producer.producer_epoch,
+            generation_id_or_member_epoch: epoch,
+            member_id: id.to_owned(),
+            topics: vec![topic],
+            ..TxnOffsetCommitRequest::default()
+        };
+        bench.call(&request, 5).topics[0].partitions[0].error_code
+    };
+    assert_eq!(commit("a", member.epoch), ErrorCode::NONE);
+    assert_eq!(commit("a", member.epoch + 1), ErrorCode::ILLEGAL_GENERATION);
+    assert_eq!(commit("b", member.epoch), ErrorCode::UNKNOWN_MEMBER_ID);
+    assert_eq!(commit("", -1), ErrorCode::NONE, "older producers know no member");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use klamm_protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use klamm_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
+use klamm_protocol::messages::describe_transactions::DescribeTransactionsRequest;
 use klamm_protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use klamm_protocol::messages::fetch::{FetchRequest, PartitionData};
 use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
@@ -14,6 +15,7 @@ use klamm_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProd
 use klamm_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use klamm_protocol::messages::list_transactions::ListTransactionsRequest;
 use klamm_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
@@ -475,6 +477,43 @@ fn a_producer_without_transactions_may_not_write_into_its_own_open_one() {
     let response = bench.call(&nameless, 12);
     let code = response.responses[0].partition_responses[0].error_code;
     assert_eq!(code, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+}
+
+#[test]
+fn transactions_are_described_and_listed_by_state_age_and_pattern() {
+    let mut bench = Bench::with_topic();
+    let producer = Producer::new(&mut bench, NEWER);
+    let since = ClusterConfig::default().wall_clock_ms;
+    assert_eq!(producer.commit(&mut bench, 5), ErrorCode::NONE);
+    bench.pass(Duration::from_millis(10));
+    let request =
+        DescribeTransactionsRequest { transactional_ids: vec!["tx".to_owned(), "none".to_owned()] };
+    let told = bench.call(&request, 0).transaction_states;
+    assert_eq!((told[0].transaction_state.as_str(), told[0].producer_id), ("Ongoing", producer.id));
+    assert_eq!((told[0].transaction_timeout_ms, told[0].transaction_start_time_ms), (1000, since));
+    // The hash of "g" is 103.
+    assert_eq!(told[0].topics[0].topic, "__consumer_offsets");
+    assert_eq!(told[0].topics[0].partitions, [3]);
+    assert_eq!(told[1].error_code, ErrorCode::TRANSACTIONAL_ID_NOT_FOUND);
+    let mut listed = |request: ListTransactionsRequest| {
+        let response = bench.call(&request, 2);
+        (response.error_code, response.transaction_states.len(), response.unknown_state_filters)
+    };
+    let ask = ListTransactionsRequest { duration_filter: -1, ..Default::default() };
+    let states = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let filtered = |names| ListTransactionsRequest { state_filters: states(names), ..ask.clone() };
+    assert_eq!(listed(ask.clone()), (ErrorCode::NONE, 1, vec![]));
+    assert_eq!(listed(filtered(&["Empty", "Odd"])), (ErrorCode::NONE, 0, states(&["Odd"])));
+    assert_eq!(listed(filtered(&["Ongoing"])).1, 1);
+    assert_eq!(listed(ListTransactionsRequest { duration_filter: 9, ..ask.clone() }).1, 1);
+    assert_eq!(listed(ListTransactionsRequest { duration_filter: 10, ..ask.clone() }).1, 0);
+    let like = |pattern: &str| ListTransactionsRequest {
+        transactional_id_pattern: Some(pattern.to_owned()),
+        ..ask.clone()
+    };
+    assert_eq!(listed(like("t.*")).1, 1);
+    assert_eq!(listed(like("x")).1, 0);
+    assert_eq!(listed(like("(")).0, ErrorCode::INVALID_REGULAR_EXPRESSION);
 }
 
 #[test]

@@ -293,6 +293,18 @@ impl Transaction {
 }
 
 impl Phase {
+    /// Every name that Kafka knows.
+    pub(crate) const NAMES: [&str; 8] = [
+        "Empty",
+        "Ongoing",
+        "PrepareCommit",
+        "PrepareAbort",
+        "CompleteCommit",
+        "CompleteAbort",
+        "Dead",
+        "PrepareEpochFence",
+    ];
+
     /// Kafka's name for it.
     pub(crate) fn name(self) -> &'static str {
         match self {

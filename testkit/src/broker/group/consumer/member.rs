@@ -19,7 +19,7 @@ use klamm_protocol::messages::consumer_group_heartbeat::TopicPartitions;
 use klamm_protocol::wire::Uuid;
 
 use super::assign::{Assignor, Partitions};
-use super::regex::TopicRegex;
+use crate::broker::pattern::Pattern;
 
 /// What the coordinator knows of a member.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Member {
     pub(crate) rack_id: Option<String>,
     pub(crate) client_id: String,
     pub(crate) topics: BTreeSet<String>,
-    pub(crate) regex: Option<TopicRegex>,
+    pub(crate) regex: Option<Pattern>,
     pub(crate) assignor: Option<Assignor>,
     pub(crate) rebalance_timeout: Duration,
     /// -2 for a static member that will come back.

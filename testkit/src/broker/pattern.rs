@@ -1,5 +1,5 @@
-//! A subscription by pattern that the broker evaluates (KIP-848, version 1): in go a pattern and
-//! names, out comes which of them match wholly.
+//! Patterns that brokers evaluate, of topics to read (KIP-848) or transactions to list (KIP-1152):
+//! in go a pattern and names, out comes which of them match wholly.
 //!
 //! Kafka's brokers use RE2, of which this is the syntax as far as clients use it: no look-around
 //! and no back-references, and a time that is linear in the name.
@@ -9,12 +9,12 @@ use regex_automata::meta::{Config, Regex};
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
-pub(crate) struct TopicRegex {
+pub(crate) struct Pattern {
     text: String,
     regex: Regex,
 }
 
-impl TopicRegex {
+impl Pattern {
     /// Compiles a pattern.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn whole_names_match_and_others_do_not() {
-        let regex = TopicRegex::new("a|orders-.*").unwrap();
+        let regex = Pattern::new("a|orders-.*").unwrap();
         let matches = |name| regex.matches(name);
         assert!(matches("a") && matches("orders-") && matches("orders-eu"));
         assert!(!matches("ab") && !matches("my-orders-eu"));
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn what_re2_does_not_know_is_refused() {
         for pattern in ["(", "a)(b", "(?=a)", "\\1", "a{100000000}"] {
-            let code = TopicRegex::new(pattern).map(|_| ()).unwrap_err();
+            let code = Pattern::new(pattern).map(|_| ()).unwrap_err();
             assert_eq!(code, ErrorCode::INVALID_REGULAR_EXPRESSION, "{pattern}");
         }
     }
