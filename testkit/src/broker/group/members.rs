@@ -98,6 +98,11 @@ impl Members {
         self.by_id.iter()
     }
 
+    /// Whether nobody is in it, and nobody was given an id to join with.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len() + self.promised.len()
     }
