@@ -42,7 +42,16 @@ fn list(wire: &mut Wire, topic: &str, time: i64, version: i16) -> ListOffsetsPar
 
 /// Asks for an offset of partition 0.
 pub(super) fn request(topic: &str, time: i64) -> ListOffsetsRequest {
-    let partition = ListOffsetsPartition { timestamp: time, ..ListOffsetsPartition::default() };
+    request_for(topic, 0, time)
+}
+
+/// Asks for an offset of a partition.
+pub(super) fn request_for(topic: &str, partition: i32, time: i64) -> ListOffsetsRequest {
+    let partition = ListOffsetsPartition {
+        partition_index: partition,
+        timestamp: time,
+        ..ListOffsetsPartition::default()
+    };
     ListOffsetsRequest {
         replica_id: -1,
         topics: vec![ListOffsetsTopic { name: topic.to_owned(), partitions: vec![partition] }],

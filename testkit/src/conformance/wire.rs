@@ -160,7 +160,23 @@ pub(super) fn new_topic(
     let response = wire.request(&request);
     assert_eq!(response.topics[0].error_code, ErrorCode::NONE, "{:?}", response.topics[0]);
     wire.described(&name);
+    (0..partitions).for_each(|partition| await_leader(cluster, &name, partition));
     name
+}
+
+/// Waits until the leader of a partition serves it: metadata may name it a moment before.
+fn await_leader(cluster: &dyn Cluster, topic: &str, partition: i32) {
+    let until = Instant::now() + PATIENCE;
+    let request = super::offsets::request_for(topic, partition, super::offsets::LATEST);
+    loop {
+        let mut response = Wire::to_leader(cluster, topic, partition).exchange(&request, 5);
+        let code = response.topics.remove(0).partitions.remove(0).error_code;
+        if code == ErrorCode::NONE {
+            return;
+        }
+        assert!(Instant::now() < until, "{topic}-{partition} was never served: {code:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A topic name nobody used before.
