@@ -220,32 +220,50 @@ impl Metadata {
     }
 
     /// The answer to the request that is out; without one it is ignored, as is one that knows no
-    /// broker.
-    pub fn handle_response(&mut self, now: Instant, response: &MetadataResponse) {
+    /// broker. Returns whether it was believed.
+    pub fn handle_response(&mut self, now: Instant, response: &MetadataResponse) -> bool {
         if self.state != State::Awaiting {
-            return;
+            return false;
         }
-        if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            self.handle_failure(now, 0.5);
-            return self.start_over(StartOver::Asked);
-        }
-        let stranger = self.stranger(response).cloned();
-        let view = match stranger {
-            Some(_) => View::of(response),
-            None => self.view.updated(response),
-        };
-        if view.brokers.is_empty() || !response.error_code.is_ok() {
-            return self.handle_failure(now, 0.5);
-        }
-        if let Some(found) = stranger {
-            // An address may have gone to somebody else's broker. Only who answers where the
-            // client began decides which cluster it is in.
-            if !self.view.brokers.is_empty() && self.options.recovery.is_some() {
-                self.handle_failure(now, 0.5);
-                return self.start_over(StartOver::OtherCluster { found });
+        match self.judge(response) {
+            Ok(view) => {
+                self.take_in(now, view);
+                true
             }
-            let old = self.view.cluster_id.clone().unwrap_or_default();
-            self.events.push_back(MetadataEvent::ClusterReplaced { old, new: found });
+            Err(reason) => {
+                self.handle_failure(now, 0.5);
+                reason.into_iter().for_each(|why| self.start_over(why));
+                false
+            }
+        }
+    }
+
+    /// The view after this answer, unless it is not to be believed: then perhaps why to start over.
+    fn judge(&self, response: &MetadataResponse) -> Result<View, Option<StartOver>> {
+        if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
+            return Err(Some(StartOver::Asked));
+        }
+        let stranger = self.stranger(response);
+        let before = stranger.map_or_else(|| View::clone(&self.view), |_| View::default());
+        let view = before.updated(response);
+        if view.brokers.is_empty() || !response.error_code.is_ok() {
+            return Err(None);
+        }
+        // An address may have gone to somebody else's broker. Only who answers where the client
+        // began decides which cluster it is in.
+        match stranger.filter(|_| !self.view.brokers.is_empty() && self.options.recovery.is_some())
+        {
+            Some(found) => Err(Some(StartOver::OtherCluster { found: found.clone() })),
+            None => Ok(view),
+        }
+    }
+
+    fn take_in(&mut self, now: Instant, view: View) {
+        if let (Some(old), Some(new)) = (&self.view.cluster_id, &view.cluster_id)
+            && old != new
+        {
+            let (old, new) = (old.clone(), new.clone());
+            self.events.push_back(MetadataEvent::ClusterReplaced { old, new });
         }
         for (name, old) in &self.view.topics {
             let new = view.topics.get(name).map_or(old.id, |topic| topic.id);
