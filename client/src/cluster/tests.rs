@@ -265,7 +265,8 @@ async fn a_broker_that_demands_a_new_start_loses_its_connections() {
     stage.set(2, of_cluster("a", &[(1, 2)]));
     cluster.refresh(within(10_000 * MS)).await.expect("the bootstrap server answers");
     assert_eq!(port_of(&cluster, 1), Some(2));
-    held.closed().await;
+    let ended = tokio::time::timeout(1000 * MS, held.closed()).await;
+    ended.expect("long before it would be idle");
     let next = cluster.broker(1, within(1000 * MS)).await.expect("the new one is there");
     assert!(next.peer().contains("h:2"), "{next:?}");
 }
