@@ -109,7 +109,9 @@ impl Handle {
 
     /// Sends a request and awaits its response, until `deadline` or for `request.timeout.ms`,
     /// whichever is shorter. A request that gets no answer in its time costs the connection, since
-    /// a late answer could be taken for another's.
+    /// a late answer could be taken for another's. Where an answer tells of a quota, this
+    /// connection's next requests wait for as long as the broker asks, at most a minute (KIP-219);
+    /// that counts for their deadlines.
     ///
     /// # Errors
     ///
