@@ -48,7 +48,10 @@ impl Client {
     /// [`crate::ErrorKind::Config`] before anything is contacted;
     /// [`crate::ErrorKind::Unreachable`], [`crate::ErrorKind::NotKafka`] or
     /// [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
-    /// seconds (eight seconds by default), at once when every server has refused.
+    /// seconds (eight seconds by default), at once when every server has refused;
+    /// [`crate::ErrorKind::Disconnected`], [`crate::ErrorKind::Protocol`],
+    /// [`crate::ErrorKind::Unsupported`] or [`crate::ErrorKind::Broker`] where a broker answered and
+    /// then failed, lied, is too old, or refused.
     ///
     /// # Cancel safety
     ///

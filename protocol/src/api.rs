@@ -375,6 +375,10 @@ api_keys! {
     AlterShareGroupOffsets = 91, 0;
     /// Deletes a share group's offsets.
     DeleteShareGroupOffsets = 92, 0;
+    /// Tells a streams group's coordinator what the topology looks like.
+    StreamsGroupTopologyDescriptionUpdate = 93, 0;
+    /// Removes a controller.
+    UnregisterController = 94, 0;
 }
 
 impl fmt::Display for ApiKey {
@@ -391,9 +395,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_api_of_kafka_4_3_has_a_name_and_keeps_its_number() {
+    fn every_api_of_kafka_4_4_has_a_name_and_keeps_its_number() {
         let codes: Vec<i16> = ApiKey::ALL.iter().map(|key| key.code()).collect();
-        assert_eq!(codes, (0..=92).collect::<Vec<i16>>());
+        assert_eq!(codes, (0..=94).collect::<Vec<i16>>());
         for key in ApiKey::ALL {
             assert_eq!(ApiKey::from_code(key.code()), *key);
             assert!(!matches!(key, ApiKey::Unknown(_)));
@@ -403,12 +407,12 @@ mod tests {
 
     #[test]
     fn an_api_newer_than_the_table_keeps_its_number() {
-        for code in [-1, 93, i16::MAX] {
+        for code in [-1, 95, i16::MAX] {
             let key = ApiKey::from_code(code);
             assert_eq!((key, key.code()), (ApiKey::Unknown(code), code));
             assert_eq!(key.flexible_from(), i16::MAX);
         }
-        assert_eq!(ApiKey::from_code(93).to_string(), "API 93");
+        assert_eq!(ApiKey::from_code(95).to_string(), "API 95");
     }
 
     #[test]

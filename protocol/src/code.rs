@@ -2,7 +2,7 @@
 //! about it, whether asking again may help, and whether what we know of the cluster is stale. In
 //! comes a number from the wire, out comes advice.
 //!
-//! Names, numbers and flags are those of Kafka 4.3; the words are ours.
+//! Names, numbers and flags are those of Kafka 4.4; the words are ours.
 
 use std::fmt;
 
@@ -530,6 +530,15 @@ codes! {
     133 SHARE_SESSION_LIMIT_REACHED Retry,
         "The broker has as many share sessions as it allows.",
         "Retry later, or raise group.share.max.share.sessions of the brokers.";
+    134 GROUP_DELETION_FAILED Fatal,
+        "The group could not be deleted.",
+        "Read the broker's message beside this code; it says why.";
+    135 STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED Fatal,
+        "The broker could not take the description of the streams group's topology.",
+        "Read the broker's message beside this code; it says why.";
+    136 CONTROLLER_ID_NOT_REGISTERED Fatal,
+        "No controller is registered with this id.",
+        "Check the controller's id; it may have been removed already.";
 }
 
 #[cfg(test)]
@@ -537,9 +546,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_every_code_of_kafka_4_3_in_order() {
+    fn the_table_has_every_code_of_kafka_4_4_in_order() {
         let codes: Vec<i16> = ErrorCode::ALL.iter().map(|code| code.0).collect();
-        assert_eq!(codes, (-1..=133).collect::<Vec<i16>>());
+        assert_eq!(codes, (-1..=136).collect::<Vec<i16>>());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::net::line::Lines;
 use crate::net::probe::speaks_http;
 
 use super::race::race;
+use super::spares::Spares;
 use super::way::{Slot, Way};
 
 /// All connections of one client.
@@ -30,6 +31,7 @@ pub(super) struct Brokers {
     /// Outlive the slots: what was counted stays counted.
     meters: StdMutex<BTreeMap<Peer, Arc<Meter>>>,
     lines: Arc<Lines>,
+    spares: Arc<Spares>,
 }
 
 /// Whom a connection goes to.
@@ -43,8 +45,8 @@ enum Peer {
 
 impl Brokers {
     pub(super) fn new(config: Arc<Config>, dial: Arc<dyn Dial>) -> Self {
-        let (slots, meters, lines) = Default::default();
-        Self { config, dial, slots, meters, lines }
+        let (slots, meters, lines, spares) = Default::default();
+        Self { config, dial, slots, meters, lines, spares }
     }
 
     /// The connection that everybody shares.
@@ -54,7 +56,7 @@ impl Brokers {
     /// Cancel safe: the next caller makes the attempt.
     pub(super) async fn shared(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
         let address = self.address_of(view, node, deadline).await?;
-        let slot = self.slot(&Peer::Broker(node), &address);
+        let slot = self.slot(view, &Peer::Broker(node), &address);
         let failed = slot.failures();
         let mut way = lock(&slot, &address, deadline).await?;
         if let Some(handle) = way.usable(&address) {
@@ -82,8 +84,8 @@ impl Brokers {
         deadline: Instant,
     ) -> Result<Handle> {
         let address = self.address_of(view, node, deadline).await?;
-        let slot = self.slot(&Peer::Broker(node), &address);
-        let handle = match slot.spares.take(&address) {
+        let slot = self.slot(view, &Peer::Broker(node), &address);
+        let handle = match self.spares.take(node, &address) {
             Some(spare) => {
                 slot.meter.reused();
                 spare
@@ -93,7 +95,7 @@ impl Brokers {
                 self.open_in_turn(&slot, &mut way, Some(node), &address, deadline).await?
             }
         };
-        Ok(slot.spares.lend(handle, address))
+        Ok(self.spares.lend(handle, node, address))
     }
 
     /// An open connection, or whichever broker or bootstrap server answers first.
@@ -116,7 +118,7 @@ impl Brokers {
             tasks.spawn(async move {
                 match attempt {
                     Peer::Broker(node) => brokers.shared(&view, node, deadline).await,
-                    Peer::Bootstrap(address) => brokers.bootstrap(address, deadline).await,
+                    Peer::Bootstrap(address) => brokers.bootstrap(&view, address, deadline).await,
                 }
             });
         })
@@ -127,6 +129,7 @@ impl Brokers {
     /// be answered.
     pub(super) fn start_over(&self) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.spares.clear();
         // The loops end by themselves.
         drop(self.lines.retire(Instant::now() + *self.config.request_timeout()));
     }
@@ -136,6 +139,7 @@ impl Brokers {
     pub(super) fn close(&self, deadline: Instant) -> Vec<JoinHandle<()>> {
         let ending = self.lines.close(deadline);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.spares.clear();
         ending
     }
 
@@ -156,11 +160,12 @@ impl Brokers {
         meters.values().map(|meter| meter.snapshot()).collect()
     }
 
-    /// All ways into the cluster: its brokers, then the bootstrap servers that are none of them.
-    /// Who never starts over turns to the bootstrap servers only while no broker is known.
+    /// Ways into the cluster: its brokers, or some of very many, then the bootstrap servers that are
+    /// none of them. Who never starts over turns to the bootstrap servers only while no broker is known.
     fn attempts(&self, view: &View) -> Vec<Peer> {
         let mut brokers: Vec<_> = view.brokers.keys().map(|node| Peer::Broker(*node)).collect();
         fastrand::shuffle(&mut brokers);
+        brokers.truncate(MOST_ATTEMPTS);
         if !brokers.is_empty() && *self.config.metadata_recovery() == MetadataRecovery::None {
             return brokers;
         }
@@ -174,19 +179,30 @@ impl Brokers {
         brokers
     }
 
-    /// The way to this peer, made on first use. There are as many as the cluster had brokers.
-    fn slot(&self, peer: &Peer, address: &Address) -> Arc<Slot> {
+    /// The way to this peer, made on first use. Ways to brokers that have left the view are given
+    /// up then, with their connections, and where there are very many, those without one, too.
+    fn slot(&self, view: &View, peer: &Peer, address: &Address) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = slots.get(peer) {
             return Arc::clone(known);
         }
+        let few = slots.len() < MOST_SLOTS;
+        slots.retain(|peer, slot| match peer {
+            Peer::Broker(id) => view.brokers.contains_key(id) && (few || slot.is_in_use()),
+            Peer::Bootstrap(_) => true,
+        });
         let slot = Arc::new(Slot::new(self.meter(peer, address)));
         slots.insert(peer.clone(), Arc::clone(&slot));
         slot
     }
 
+    /// What is counted for this peer. Of very many peers, those are forgotten that nobody counts
+    /// for.
     fn meter(&self, peer: &Peer, address: &Address) -> Arc<Meter> {
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if meters.len() >= MOST_SLOTS && !meters.contains_key(peer) {
+            meters.retain(|_, meter| Arc::strong_count(meter) > 1);
+        }
         let new = || {
             let id = if let Peer::Broker(node) = peer { Some(*node) } else { None };
             Arc::new(Meter::new(id, address.to_string()))
@@ -257,9 +273,8 @@ impl Brokers {
     }
 
     /// An attempt at a bootstrap server, which may be anything that a user's typing error hit.
-    async fn bootstrap(&self, address: Address, deadline: Instant) -> Result<Handle> {
-        let peer = Peer::Bootstrap(address.clone());
-        let slot = self.slot(&peer, &address);
+    async fn bootstrap(&self, view: &View, address: Address, deadline: Instant) -> Result<Handle> {
+        let slot = self.slot(view, &Peer::Bootstrap(address.clone()), &address);
         let mut way = lock(&slot, &address, deadline).await?;
         let opened = self.open_in_turn(&slot, &mut way, None, &address, deadline).await;
         drop(way);
@@ -310,6 +325,7 @@ impl Brokers {
         let config = &self.config;
         let mut options = ConnectionOptions::default();
         options.max_frame = *config.max_frame();
+        options.max_handshake_frame = options.max_handshake_frame.min(options.max_frame);
         options.max_in_flight = usize::try_from(*config.max_in_flight()).unwrap_or(usize::MAX);
         options.max_idle = *config.max_idle();
         options
@@ -348,6 +364,13 @@ fn too_late(address: &Address, last: Option<Error>) -> Error {
         None => Error::new(ErrorKind::TimedOut, what).with("broker", address),
     }
 }
+
+/// Brokers that are tried before the bootstrap servers; a cluster that claims more than that is not
+/// asked one by one.
+const MOST_ATTEMPTS: usize = 100;
+
+/// Ways that are remembered although nothing is open, and peers that are counted for.
+const MOST_SLOTS: usize = 1_000;
 
 const BOOTSTRAP_HINT: &str =
     "start the broker, or check that bootstrap.servers names its listener for clients";

@@ -10,6 +10,7 @@ use std::time::Duration;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use klamm_protocol::session::backoff::Backoff;
+use klamm_protocol::session::connection::CloseReason;
 use klamm_protocol::session::metadata::{
     LeaderHint, Metadata, MetadataEvent, MetadataOptions, StartOver, Topic, View,
 };
@@ -65,7 +66,7 @@ impl Cache {
         let request = shared.due().ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a client without metadata does not ask for it")
         })?;
-        shared.round(request, deadline).await?;
+        shared.round(request, deadline).await.map_err(while_connecting)?;
         let task = tokio::spawn(Arc::clone(&shared).run());
         Ok(Self { shared, abort: task.abort_handle(), task: Mutex::new(Some(task)) })
     }
@@ -290,7 +291,7 @@ impl Shared {
                 if machine.handle_response(now, &response) {
                     Ok(())
                 } else {
-                    Err(disbelieved(&response))
+                    Err(disbelieved(&view, &response))
                 }
             }
             Err(error) => {
@@ -337,6 +338,28 @@ impl Shared {
     }
 }
 
+/// What is asked while connecting has no effect, so that it may have been carried out is no news:
+/// only why there is no answer is.
+fn while_connecting(error: Error) -> Error {
+    if error.kind() != ErrorKind::OutcomeUnknown {
+        return error;
+    }
+    let reason =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<CloseReason>());
+    let kind = match reason {
+        Some(CloseReason::Decode(_) | CloseReason::StrayResponse { .. }) => ErrorKind::Protocol,
+        Some(CloseReason::TimedOut { .. }) => ErrorKind::TimedOut,
+        _ => ErrorKind::Disconnected,
+    };
+    error.as_kind(kind).with_hint("check the broker's log for what became of the connection")
+}
+
+/// The answer was readable and led nowhere.
+fn nobody() -> Error {
+    Error::new(ErrorKind::Unreachable, "the cluster names no broker that could be reached")
+        .with_hint("wait until brokers have joined it, or check their advertised.listeners")
+}
+
 /// Returns when that instant has come; never if there is none.
 async fn at(due: Option<Instant>) {
     match due {
@@ -351,17 +374,17 @@ fn usable(view: &View, name: &str) -> Option<Arc<Topic>> {
     (known.error.is_ok() && !known.partitions.is_empty()).then(|| Arc::clone(known))
 }
 
-/// Why an answer about the cluster was put aside.
-fn disbelieved(response: &MetadataResponse) -> Error {
-    match Error::check(response.error_code) {
-        Err(error) => error,
-        Ok(()) if response.brokers.is_empty() => {
-            Error::new(ErrorKind::Unreachable, "the broker knows of no broker")
-                .with_hint("wait until the brokers have registered")
+/// Why an answer was put aside by who knew `view`.
+fn disbelieved(view: &View, response: &MetadataResponse) -> Error {
+    let (known, told) = (view.cluster_id.as_deref(), response.cluster_id.as_deref());
+    match (Error::check(response.error_code), known.zip(told)) {
+        (Err(error), _) => error,
+        (Ok(()), Some((known, told))) if known != told => {
+            Error::new(ErrorKind::Unreachable, "a broker of another cluster answered")
+                .with("cluster", told)
+                .with_hint("check what bootstrap.servers names")
         }
-        Ok(()) => Error::new(ErrorKind::Unreachable, "a broker of another cluster answered")
-            .with("cluster", response.cluster_id.as_deref().unwrap_or_default())
-            .with_hint("check what bootstrap.servers names"),
+        (Ok(()), _) => nobody(),
     }
 }
 

@@ -18,6 +18,7 @@ mod brokers;
 mod cache;
 mod race;
 mod retry;
+mod spares;
 mod way;
 
 use std::fmt;
@@ -166,7 +167,8 @@ impl Cluster {
     ///
     /// When the last clone of the handle is dropped, the connection closes after the answers that
     /// are still due. One that is idle then is kept for the next call of this function, up to four
-    /// of them a broker and each for `connections.max.idle.ms`; a short read need not open its own.
+    /// of them a broker and 64 in all, each for `connections.max.idle.ms`; a short read need not
+    /// open its own.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 //! how long it may take. One attempt at a time, spaced by a pause that doubles from failure to
 //! failure, as does the time for an attempt (KIP-601).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
 use klamm_protocol::session::backoff::Backoff;
@@ -22,20 +22,23 @@ pub(super) struct Slot {
     failed: AtomicU64,
     /// Held while a connection is opened, so that callers share the attempt.
     pub(super) way: Mutex<Way>,
-    /// Connections that were somebody's own and are idle now.
-    pub(super) spares: Arc<Spares>,
     pub(super) meter: Arc<Meter>,
 }
 
 impl Slot {
     pub(super) fn new(meter: Arc<Meter>) -> Self {
-        let (failed, way, spares) = Default::default();
-        Self { failed, way, spares, meter }
+        let (failed, way) = Default::default();
+        Self { failed, way, meter }
     }
 
     /// How many attempts have failed so far, to be compared later.
     pub(super) fn failures(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is a connection, or one is being opened.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.way.try_lock().map_or(true, |way| way.open.is_some())
     }
 
     /// An attempt has failed for all who wait for it.
@@ -98,41 +101,6 @@ impl Way {
     }
 }
 
-/// Connections to one broker that were somebody's own, and are kept for the next who wants one: it
-/// saves opening, and with it the greeting. A broker or `connections.max.idle.ms` ends them.
-#[derive(Debug, Default)]
-pub(super) struct Spares(StdMutex<Vec<(Address, Handle)>>);
-
-impl Spares {
-    /// An open connection to this address. The one used last is the least likely to end.
-    pub(super) fn take(self: &Arc<Self>, address: &Address) -> Option<Handle> {
-        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spares.retain(|(to, handle)| to == address && handle.is_open());
-        spares.pop().map(|(_, handle)| handle)
-    }
-
-    /// The connection, which comes here when nobody uses it any more.
-    pub(super) fn lend(self: &Arc<Self>, handle: Handle, address: Address) -> Handle {
-        let home: Weak<Self> = Arc::downgrade(self);
-        handle.lent(Box::new(move |handle| {
-            if let Some(spares) = home.upgrade() {
-                spares.keep(handle, address.clone());
-            }
-        }))
-    }
-
-    fn keep(&self, handle: Handle, address: Address) {
-        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spares.retain(|(_, spare)| spare.is_open());
-        if spares.len() < MOST_SPARES {
-            spares.push((address, handle));
-        }
-    }
-}
-
 fn pauses(config: &Config) -> Backoff {
     Backoff::new(*config.reconnect_backoff(), *config.reconnect_backoff_max())
 }
-
-/// As many readers of one client as usually begin and end together at one broker.
-const MOST_SPARES: usize = 4;

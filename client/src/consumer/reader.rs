@@ -46,6 +46,10 @@ pub struct RangeReader {
     /// The next look at the view has to be a new one.
     stale: bool,
     placing: bool,
+    /// How often partitions were sent on to other brokers since any of them came further.
+    sent_on: usize,
+    /// Homeless partitions wait until then: they are being sent round in circles.
+    resting_until: Option<Instant>,
     questions: Vec<Job<Fact>>,
     buffer: Buffer,
     inflater: Inflater,
@@ -63,6 +67,8 @@ impl RangeReader {
             homeless: Vec::new(),
             stale: false,
             placing: false,
+            sent_on: 0,
+            resting_until: None,
             questions: Vec::new(),
             buffer: Buffer::default(),
             inflater: Inflater::new(),
@@ -110,7 +116,8 @@ impl RangeReader {
                 self.waiting_since = None;
                 return Poll::Ready(Some(Err(self.no_progress())));
             }
-            let due = self.leaders.iter().filter_map(Leader::wakes_at).min();
+            let due = self.leaders.iter().filter_map(Leader::wakes_at);
+            let due = due.chain(self.resting_until).min();
             let wake = due.map_or(patience, |due| due.min(patience));
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(wake)));
             timer.as_mut().reset(wake);
@@ -169,6 +176,10 @@ impl RangeReader {
     /// Asks for the topics of homeless partitions, one question at a time.
     fn look_for_leaders(&mut self) -> bool {
         if self.placing || self.homeless.is_empty() {
+            return false;
+        }
+        self.resting_until = self.resting_until.filter(|until| *until > Instant::now());
+        if self.resting_until.is_some() {
             return false;
         }
         let mut names: Vec<_> =
@@ -234,9 +245,10 @@ impl RangeReader {
                 let isolation = self.options.isolation;
                 self.questions.push(facts::ends(&self.client, part_of(id), cursor, isolation));
             }
-            FetchEvent::LeaderMoved { id, cursor, leader } => {
-                self.stale |= !self.learn_leader(&cursor, leader);
+            FetchEvent::LeaderMoved { id, cursor, leader: to } => {
+                self.stale |= !self.learn_leader(&cursor, to);
                 self.homeless.push((part_of(id), cursor));
+                self.send_on(leader);
             }
             FetchEvent::UnknownTopic { id, cursor, .. } => {
                 self.stale = true;
@@ -259,14 +271,19 @@ impl RangeReader {
     /// Queues what arrived, and tells the machine how far that reaches.
     fn take(&mut self, leader: usize, fetched: Fetched) {
         let (id, index) = (fetched.id, part_of(fetched.id));
-        self.waiting_since = None;
         let Some(machine) = self.leaders.get_mut(leader).map(|leader| &mut leader.machine) else {
             return;
         };
         let Some(wanted) = machine.cursor(id).map(|cursor| cursor.next..cursor.stop) else {
             return;
         };
+        let from = wanted.start;
         let taken = self.buffer.take(index, fetched, wanted, &mut self.inflater);
+        if taken.next > from {
+            // Records that lead nowhere are no progress, however many come.
+            self.waiting_since = None;
+            self.sent_on = 0;
+        }
         let progress = machine.advance(id, taken.next, taken.epoch);
         if let Some(error) = taken.broken {
             let Some(part) = self.parts.get(index) else { return };
@@ -361,9 +378,23 @@ impl RangeReader {
         }
     }
 
+    /// A partition left this leader for another. Where nothing else is read from it, its connection
+    /// is closed. Once every partition may have been sent on without getting further, the next look
+    /// for leaders waits.
+    fn send_on(&mut self, from: usize) {
+        if let Some(leader) = self.leaders.get_mut(from) {
+            leader.rest();
+        }
+        self.sent_on = self.sent_on.saturating_add(1);
+        if self.sent_on > self.parts.len() {
+            self.resting_until = Some(Instant::now() + *self.client.config().retry_backoff());
+        }
+    }
+
     fn leader(&mut self, node: i32) -> &mut Leader {
         let known = self.leaders.iter().position(|leader| leader.node == node);
         let index = known.unwrap_or_else(|| {
+            self.leaders.retain(|leader| !leader.is_resting());
             let options = fetch_options(&self.options, &self.client);
             self.leaders.push(Leader::new(self.client.clone(), node, options));
             self.leaders.len() - 1

@@ -21,7 +21,8 @@ use klamm_protocol::api::ApiKey;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Bootstrap servers by address, then brokers by id: whoever was contacted at least once.
+    /// Bootstrap servers by address, then brokers by id: whoever was contacted at least once. Of
+    /// more than a thousand, those that are gone are forgotten.
     pub brokers: Vec<BrokerCounters>,
     /// How often the brokers were forgotten and the bootstrap servers asked anew (KIP-1102).
     pub rebootstraps: u64,

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use klamm_protocol::partition::{StickyPartition, partition_for_key};
+use klamm_protocol::partition::{Odds, StickyPartition, partition_for_key};
 use klamm_protocol::records::{BatchBuilder, BatchOptions, HeaderParts, PushError, RecordParts};
 use klamm_protocol::session::metadata;
 use tokio::sync::Notify;
@@ -61,14 +61,15 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Topic {
-    slots: Vec<usize>,
-    /// The partitions that have a leader, to choose from where a record has no key.
-    available: Vec<i32>,
+    /// The partitions that are known, by rising number, with their slots: as many as a broker
+    /// listed, whatever their numbers are.
+    slots: Vec<(i32, usize)>,
+    /// One more than the largest number.
+    count: i32,
+    /// What to draw from where a record has no key: the partitions that have a leader, or, as a
+    /// record may as well wait at one as at another, all.
+    odds: Odds,
     sticky: StickyPartition,
-    /// What `sticky` chose, until there is a reason to ask again.
-    current: Option<i32>,
-    /// Bytes that went to the sticky partition since it was chosen.
-    sticky_bytes: usize,
 }
 
 /// A partition's place.
@@ -132,8 +133,11 @@ impl Accumulator {
         }
         let sticks = partition.is_none() && (record.key.is_none() || self.options.ignore_keys);
         let key = record.key.filter(|_| partition.is_none() && !sticks);
-        let Some(place) = state.topics.get_mut(topic) else { return Ok(Appended::UnknownPlace) };
-        let Some(slot) = place.slot(partition, key, self.options.batch.max_bytes) else {
+        let State { topics, slots, .. } = &mut *state;
+        let place = topics.get_mut(topic);
+        let batch_size = self.options.batch.max_bytes;
+        let Some(slot) = place.and_then(|place| place.slot(partition, key, slots, batch_size))
+        else {
             return Ok(Appended::UnknownPlace);
         };
         if state.used >= self.options.memory {
@@ -144,9 +148,7 @@ impl Accumulator {
         let appended = state.append(slot, record, &self.options);
         if sticks {
             let grown = state.used.saturating_sub(before);
-            if let Some(place) = state.topics.get_mut(topic) {
-                place.sticky_bytes += grown;
-            }
+            state.count_sticky(topic, slot, grown, batch_size);
         }
         let limit = |size, limit| {
             Error::new(ErrorKind::TooLarge, "a record is too large")
@@ -167,17 +169,24 @@ impl Accumulator {
     /// Makes a topic's partitions known; existing ones keep their batches. Records without a key go
     /// to those with a leader.
     pub(super) fn know(&self, known: &metadata::Topic) {
-        let count = known.partitions.last().map_or(0, |last| last.index + 1);
+        let largest = known.partitions.last().map_or(-1, |last| last.index);
         let led = known.partitions.iter().filter(|partition| partition.leader.is_some());
         let mut state = self.lock();
         let State { topics, slots, .. } = &mut *state;
         let topic = topics.entry(Arc::clone(&known.name)).or_default();
-        for partition in topic.slots.len() as i32..count {
-            topic.slots.push(slots.len());
-            slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
+        for partition in known.partitions.iter().map(|partition| partition.index) {
+            if let Err(at) = topic.slots.binary_search_by_key(&partition, |(known, _)| *known) {
+                topic.slots.insert(at, (partition, slots.len()));
+                slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
+            }
         }
-        topic.available = led.map(|partition| partition.index).collect();
-        topic.current = None;
+        topic.count = topic.count.max(largest.saturating_add(1));
+        let led: Vec<i32> = led.map(|partition| partition.index).collect();
+        if topic.sticky.current().is_some_and(|current| !led.contains(&current)) {
+            topic.sticky.leave();
+        }
+        let all = topic.slots.iter().map(|(partition, _)| *partition);
+        topic.odds = if led.is_empty() { Odds::even(all) } else { Odds::even(led) };
     }
 
     /// The topics that records were appended to.
@@ -298,6 +307,15 @@ impl Accumulator {
 }
 
 impl State {
+    /// Counts what a record without a key added to its partition (KIP-794).
+    fn count_sticky(&mut self, topic: &str, slot: usize, bytes: usize, batch_size: usize) {
+        let open = self.slots.get(slot).and_then(|slot| slot.open.as_ref());
+        let is_full = open.is_none_or(|open| open.builder.size() + bytes > batch_size);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.sticky.appended(bytes, batch_size, is_full);
+        }
+    }
+
     fn append<'a, H>(
         &mut self,
         index: usize,
@@ -363,33 +381,94 @@ impl Topic {
         &mut self,
         partition: Option<i32>,
         key: Option<&[u8]>,
+        slots: &[Slot],
         batch_size: usize,
     ) -> Option<usize> {
-        let count = i32::try_from(self.slots.len()).ok()?;
         let partition = match (partition, key) {
             (Some(partition), _) => partition,
-            (None, Some(key)) => partition_for_key(key, count)?,
-            (None, None) => self.stick(batch_size)?,
+            (None, Some(key)) => partition_for_key(key, self.count)?,
+            (None, None) => self.stick(slots, batch_size)?,
         };
-        self.slots.get(usize::try_from(partition).ok()?).copied()
+        self.slot_of(partition)
     }
 
-    /// KIP-480, KIP-794: records without a key stay with one partition for a batch's worth of
-    /// bytes, then another is drawn. Without any leader the record may as well wait at some
-    /// partition as at another.
-    fn stick(&mut self, batch_size: usize) -> Option<i32> {
-        if let Some(partition) = self.current.filter(|_| self.sticky_bytes < batch_size) {
-            return Some(partition);
+    /// The slot of a partition. Numbers are dense but for a broker that hides some.
+    fn slot_of(&self, partition: i32) -> Option<usize> {
+        let direct = self.slots.get(usize::try_from(partition).ok()?);
+        if let Some((_, slot)) = direct.filter(|(number, _)| *number == partition) {
+            return Some(*slot);
         }
-        if self.sticky_bytes >= batch_size {
-            self.sticky.batch_closed();
-            self.sticky_bytes = 0;
+        let found = self.slots.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        self.slots.get(found).map(|(_, slot)| *slot)
+    }
+
+    /// Where records without a key go just now. A batch that was sent off meanwhile was full as far
+    /// as this goes.
+    fn stick(&mut self, slots: &[Slot], batch_size: usize) -> Option<i32> {
+        if let Some(current) = self.sticky.current() {
+            let slot = self.slot_of(current).and_then(|slot| slots.get(slot));
+            if slot.is_none_or(|slot| slot.open.is_none()) {
+                self.sticky.appended(0, batch_size, true);
+            }
         }
-        let any = || i32::try_from(fastrand::usize(..self.slots.len().max(1))).ok();
-        self.current = self.sticky.choose(&self.available, fastrand::u64(..)).or_else(any);
-        self.current
+        self.sticky.choose(&self.odds, || fastrand::u64(..))
     }
 }
 
 /// Builders kept for reuse.
 const SPARE_BUILDERS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use klamm_protocol::code::ErrorCode;
+    use klamm_protocol::wire::Uuid;
+
+    use super::*;
+
+    fn known(indices: &[i32]) -> metadata::Topic {
+        let partition = |index: &i32| metadata::Partition {
+            index: *index,
+            leader: Some(1),
+            leader_epoch: None,
+            error: ErrorCode::NONE,
+            replicas: Vec::new(),
+            in_sync: Vec::new(),
+            offline: Vec::new(),
+        };
+        metadata::Topic {
+            name: Arc::from("t"),
+            id: Uuid::ZERO,
+            internal: false,
+            error: ErrorCode::NONE,
+            partitions: indices.iter().map(partition).collect(),
+        }
+    }
+
+    fn taken(accumulator: &Accumulator, partition: i32) -> bool {
+        let record = RecordParts::new(0, None, Some(b"value"));
+        let appended = accumulator.try_append("t", Some(partition), &record).unwrap();
+        matches!(appended, Appended::Done(..))
+    }
+
+    #[test]
+    fn partitions_cost_what_was_listed_whatever_their_numbers_are() {
+        let accumulator = Accumulator::new(AccumulatorOptions {
+            batch: BatchOptions::default(),
+            linger: Duration::ZERO,
+            memory: 1 << 20,
+            ignore_keys: false,
+        });
+        accumulator.know(&known(&[0, i32::MAX]));
+        assert!(taken(&accumulator, 0) && taken(&accumulator, i32::MAX));
+        assert!(!taken(&accumulator, 1) && !taken(&accumulator, -1));
+        accumulator.know(&known(&[0, 1, 2, i32::MAX]));
+        assert!(taken(&accumulator, 1) && taken(&accumulator, 2));
+        let mut open = Vec::new();
+        accumulator.collect(Instant::now(), |_| true, &mut open);
+        let mut places: Vec<_> =
+            open.iter().filter_map(|one| accumulator.place_of(one.slot)).collect();
+        places.sort();
+        let partitions: Vec<_> = places.into_iter().map(|(_, partition)| partition).collect();
+        assert_eq!(partitions, [0, 1, 2, i32::MAX]);
+    }
+}

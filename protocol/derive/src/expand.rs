@@ -4,6 +4,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
+use syn::ext::IdentExt;
 use syn::{Expr, Lit};
 
 use crate::attributes::{Container, Field};
@@ -395,7 +396,7 @@ fn layout_of(field: &Field) -> TokenStream {
 }
 
 fn path_of(container: &Container, field: &Field) -> String {
-    format!("{}.{}", container.name, field.name)
+    format!("{}.{}", container.name, field.name.unraw())
 }
 
 /// The variable that every generated function has.

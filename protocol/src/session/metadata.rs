@@ -245,7 +245,9 @@ impl Metadata {
         }
         let stranger = self.stranger(response);
         let before = stranger.map_or_else(|| View::clone(&self.view), |_| View::default());
-        let view = before.updated(response);
+        let mut view = before.updated(response);
+        // A broker that tells of topics nobody asked for must not make the view grow.
+        view.topics.retain(|name, _| self.wanted.contains_key(name));
         if view.brokers.is_empty() || !response.error_code.is_ok() {
             return Err(None);
         }

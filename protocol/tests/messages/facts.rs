@@ -32,6 +32,7 @@ pub(crate) struct Field {
 pub(crate) enum Kind {
     Bool,
     Int(usize),
+    Float,
     Uuid,
     String,
     Bytes,
@@ -54,8 +55,11 @@ impl Versions {
         self.0..=self.1
     }
 
-    /// Reads `3`, `3+` or `3-5`.
+    /// Reads `3`, `3+`, `3-5` or `none`.
     pub(crate) fn parse(text: &str) -> Self {
+        if text == "none" {
+            return Self::NONE;
+        }
         let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("no version: {text:?}"));
         if let Some(first) = text.strip_suffix('+') {
             return Self(number(first), i16::MAX);
@@ -160,6 +164,7 @@ fn parse_kind(name: &str, below: Vec<Field>) -> Kind {
         "int16" => Kind::Int(2),
         "int32" => Kind::Int(4),
         "int64" => Kind::Int(8),
+        "float64" => Kind::Float,
         "uuid" => Kind::Uuid,
         "string" => Kind::String,
         "bytes" | "records" => Kind::Bytes,

@@ -8,6 +8,7 @@
 mod codecs;
 mod facts;
 mod model;
+mod secrets;
 mod source;
 
 use std::collections::BTreeSet;
@@ -223,8 +224,13 @@ fn compare_kinds(path: &str, ours: &Kind, kafkas: &Kind) {
     }
 }
 
-/// `MaxWaitMs` becomes `max_wait_ms`, and `Enable2Pc` `enable_2pc`.
+/// `MaxWaitMs` becomes `max_wait_ms`, `Enable2Pc` `enable_2pc`, and `V3AndBelow` `v3_and_below`.
 fn snake_case(name: &str) -> String {
+    let parts: Vec<_> = name.split("V3").map(snake_case_words).collect();
+    parts.join("_v3_").trim_start_matches('_').to_owned()
+}
+
+fn snake_case_words(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {
         let starts_word = letter.is_ascii_uppercase() || letter.is_ascii_digit();
@@ -252,6 +258,32 @@ const LACKING: &[(&str, &[i16])] = &[
     ("DeleteTopicsRequest", &[0]),
     ("DeleteTopicsResponse", &[0]),
     ("InitProducerIdRequest", &[6]),
+    ("OffsetForLeaderEpochRequest", &[0, 1]),
+    ("OffsetForLeaderEpochResponse", &[0, 1]),
+    ("WriteTxnMarkersRequest", &[0, 2]),
+    ("WriteTxnMarkersResponse", &[0, 2]),
+    ("TxnOffsetCommitRequest", &[6]),
+    ("TxnOffsetCommitResponse", &[6]),
+    ("DescribeAclsRequest", &[0]),
+    ("DescribeAclsResponse", &[0]),
+    ("CreateAclsRequest", &[0]),
+    ("CreateAclsResponse", &[0]),
+    ("DeleteAclsRequest", &[0]),
+    ("DeleteAclsResponse", &[0]),
     ("DescribeConfigsRequest", &[0]),
     ("DescribeConfigsResponse", &[0]),
+    ("AlterReplicaLogDirsRequest", &[0]),
+    ("AlterReplicaLogDirsResponse", &[0]),
+    ("DescribeLogDirsRequest", &[0, 5]),
+    ("DescribeLogDirsResponse", &[0, 5]),
+    ("CreateDelegationTokenRequest", &[0]),
+    ("CreateDelegationTokenResponse", &[0]),
+    ("RenewDelegationTokenRequest", &[0]),
+    ("RenewDelegationTokenResponse", &[0]),
+    ("ExpireDelegationTokenRequest", &[0]),
+    ("ExpireDelegationTokenResponse", &[0]),
+    ("DescribeDelegationTokenRequest", &[0]),
+    ("DescribeDelegationTokenResponse", &[0]),
+    ("DeleteGroupsRequest", &[3]),
+    ("DeleteGroupsResponse", &[3]),
 ];

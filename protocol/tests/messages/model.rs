@@ -11,6 +11,7 @@ use crate::facts::{Definition, Field, Kind};
 pub(crate) enum Value {
     Null,
     Bool(bool),
+    /// Also a float, as the number of its bits.
     Int(i64),
     Uuid([u8; 16]),
     String(String),
@@ -123,6 +124,7 @@ fn generate_value(kind: &Kind, tape: &mut Tape<'_>, version: i16) -> Value {
     match kind {
         Kind::Bool => Value::Bool(tape.byte() % 2 == 1),
         Kind::Int(width) => Value::Int(tape.int(*width)),
+        Kind::Float => Value::Int(tape.int(8)),
         Kind::Uuid => Value::Uuid(std::array::from_fn(|_| tape.byte())),
         Kind::String => Value::String(tape.string()),
         Kind::Bytes => Value::Bytes(tape.bytes()),
@@ -145,7 +147,7 @@ fn default_value(field: &Field) -> Value {
         (Some(number), Kind::Int(_)) => Value::Int(number.parse().expect("a number")),
         (Some(other), _) => panic!("default {other:?} of {}", field.name),
         (None, Kind::Bool) => Value::Bool(false),
-        (None, Kind::Int(_)) => Value::Int(0),
+        (None, Kind::Int(_) | Kind::Float) => Value::Int(0),
         (None, Kind::Uuid) => Value::Uuid([0; 16]),
         (None, Kind::String) => Value::String(String::new()),
         (None, Kind::Bytes) => Value::Bytes(Vec::new()),
@@ -218,6 +220,7 @@ impl Encoder {
             (Kind::Int(width), Value::Int(it)) => {
                 self.bytes.extend_from_slice(&it.to_be_bytes()[8 - width..]);
             }
+            (Kind::Float, Value::Int(it)) => self.bytes.extend_from_slice(&it.to_be_bytes()),
             (Kind::Uuid, Value::Uuid(it)) => self.bytes.extend_from_slice(it),
             (Kind::String, Value::String(it)) => {
                 self.len(it.len(), 2);

@@ -86,6 +86,20 @@ fn it_asks_at_once_and_then_by_age() {
 }
 
 #[test]
+fn topics_that_nobody_asked_for_are_not_kept() {
+    let now = Instant::now();
+    let mut metadata = machine(now);
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    assert!(metadata.view().topics.is_empty());
+    metadata.want("t", false);
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    assert_eq!(leader(&metadata, 0), Some((1, 5)));
+    metadata.forget("t");
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    assert!(metadata.view().topics.is_empty(), "an answer from before must not bring it back");
+}
+
+#[test]
 fn a_new_topic_is_asked_for_at_once_and_staleness_waits_for_the_pause() {
     let now = Instant::now();
     let mut metadata = machine(now);
