@@ -50,7 +50,6 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("auto.include.jmx.reporter", "there is no JMX"),
     ("check.crcs", "checksums are always checked"),
     ("client.dns.lookup", "all addresses of a name are always tried"),
-    ("enable.metrics.push", "no metrics are pushed"),
     ("exclude.internal.topics", "patterns of the connector decide"),
     ("group.instance.id", "reading by offset ranges needs no membership"),
     ("group.protocol", "reading by offset ranges needs no membership"),
@@ -60,16 +59,10 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("max.poll.interval.ms", "reading by offset ranges needs no membership"),
     ("max.poll.records", "memory is bounded in bytes"),
     ("metadata.max.idle.ms", "topics are kept while they are used"),
-    (
-        "metadata.recovery.rebootstrap.trigger.ms",
-        "the bootstrap servers are always among those that are tried",
-    ),
-    ("metadata.recovery.strategy", "the bootstrap servers are always among those that are tried"),
     ("metrics.*", "Java's metrics do not exist here"),
     ("partitioner.adaptive.partitioning.enable", "the sticky choice does not weigh brokers"),
     ("partitioner.availability.timeout.ms", "the sticky choice does not weigh brokers"),
     ("session.timeout.ms", "reading by offset ranges needs no membership"),
-    ("socket.connection.setup.timeout.max.ms", "the timeout does not grow"),
 ];
 
 /// Options that are refused, with the reason; the names of a family end in `*`.

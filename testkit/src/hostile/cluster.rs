@@ -102,7 +102,7 @@ fn brokers() -> Vec<Case> {
         case(
             "throttled metadata",
             Goal::Metadata,
-            &[Right],
+            &[Late],
             told(|_, told| told.throttle_time_ms = i32::MAX),
         ),
     ]);

@@ -151,7 +151,7 @@ fn refusals() -> Vec<Case> {
         case(
             "throttled for 24 days at the handshake",
             Goal::Metadata,
-            &[Right],
+            &[Late],
             Script::honest().edit::<ApiVersionsRequest>(|_, told| told.throttle_time_ms = i32::MAX),
         ),
     ]);
