@@ -3,6 +3,8 @@
 
 pub mod proxy;
 pub mod spans;
+pub mod transactions;
+pub mod wire;
 
 use std::time::Duration;
 
