@@ -56,7 +56,7 @@ fn code_for(request: &ProduceRequest, response: &ProduceResponse) -> Option<Erro
 /// append for want of replicas.
 fn denies(code: ErrorCode) -> bool {
     match code {
-        ErrorCode::NOT_ENOUGH_REPLICAS => true,
+        ErrorCode::NOT_ENOUGH_REPLICAS | ErrorCode::CONCURRENT_TRANSACTIONS => true,
         ErrorCode::NONE
         | ErrorCode::DUPLICATE_SEQUENCE_NUMBER
         | ErrorCode::UNKNOWN_SERVER_ERROR => false,
