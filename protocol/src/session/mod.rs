@@ -14,3 +14,4 @@ pub mod handshake;
 pub mod metadata;
 pub mod new_leader;
 pub mod produce;
+pub mod transaction;
