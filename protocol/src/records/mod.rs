@@ -42,6 +42,7 @@ mod legacy;
 mod parts;
 mod record;
 mod sealed;
+mod split;
 mod varint;
 
 pub use aborted::AbortedFilter;

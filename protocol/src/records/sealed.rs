@@ -10,7 +10,7 @@ use super::header::{
 use bytes::{Bytes, BytesMut};
 
 /// A finished batch on its way to a broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SealedBatch {
     bytes: Bytes,
     count: u32,

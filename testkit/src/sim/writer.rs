@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use klamm_protocol::header::decode_response;
 use klamm_protocol::messages::produce::ProduceRequest;
+use klamm_protocol::records::{BatchOptions, Deflater, Inflater, SealedBatch};
 use klamm_protocol::session::metadata::View;
 use klamm_protocol::session::produce::{
     BatchId, LaneId, ProduceCall, ProduceEvent, ProduceOptions, ProduceQueue,
@@ -234,9 +235,30 @@ impl Writer {
                 }
             }
             ProduceEvent::NeedsIdentity => knowledge.want_identity(),
+            ProduceEvent::TooLarge { lane, batch, sealed } => self.split(lane, batch, &sealed),
             other => return Err(Violation::new(Rule::OneOutcome, format!("{other:?}"))),
         }
         Ok(())
+    }
+}
+
+impl Writer {
+    /// Has the halves of a batch that is too large sent in its place.
+    fn split(&mut self, lane: LaneId, batch: BatchId, whole: &SealedBatch) {
+        let (mut inflater, mut deflater) = (Inflater::new(), Deflater::new());
+        let halves = whole.split(BatchOptions::default(), &mut inflater, &mut deflater);
+        let halves = halves.map(Vec::from).unwrap_or_default();
+        let first = halves.first().map_or(0, |half| half.record_count() as usize);
+        let ids = self.queue.split(lane, batch, halves);
+        let ([one, other], Some((partition, mut numbers))) =
+            (&ids[..], self.batches.get(&batch).cloned())
+        else {
+            return;
+        };
+        self.batches.remove(&batch);
+        let rest = numbers.split_off(first.min(numbers.len()));
+        self.batches.insert(*one, (partition, numbers));
+        self.batches.insert(*other, (partition, rest));
     }
 }
 

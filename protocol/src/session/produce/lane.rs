@@ -14,6 +14,11 @@
 //! - After a gap that is certain, the queue waits until nothing is in flight; then the epoch is
 //!   raised and what was certainly not written is numbered anew from 0. What may have been written
 //!   is given up as *unknown*, since numbering it anew could write it twice.
+//! - In a transaction nothing is numbered anew: all partitions share one epoch, and a batch that was
+//!   left out would be missing from what is committed. A gap stops the partition until the
+//!   transaction is aborted and there is a new epoch.
+//! - A batch that is too large keeps its sequences when it is split: its parts share them out, so
+//!   that what was sent behind it still fits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,6 +52,16 @@ pub(super) struct Lane {
     unresolved: bool,
     /// The sequences have a certain gap: number anew before anything else is sent.
     renumber: bool,
+    /// Whether the partition is part of the transaction.
+    pub(super) membership: Membership,
+}
+
+/// Whether a partition is part of the transaction of the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Membership {
+    Out,
+    Wished,
+    In,
 }
 
 #[derive(Debug)]
@@ -63,13 +78,21 @@ struct Batch {
     state: State,
     attempts: u32,
     maybe_written: bool,
+    /// It is part of a larger one, as which it may have been written.
+    part: bool,
     last_error: Option<ErrorCode>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waits,
-    InFlight { request: RequestId, node: i32, first: bool },
+    /// It is too large, and its parts are to take its place.
+    Splits,
+    InFlight {
+        request: RequestId,
+        node: i32,
+        first: bool,
+    },
 }
 
 /// What every lane obeys.
@@ -79,6 +102,9 @@ pub(super) struct Rules {
     pub(super) max_in_flight: usize,
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
+    pub(super) transactional: bool,
+    /// The transaction can only be aborted: nothing is sent any more.
+    pub(super) broken: bool,
 }
 
 /// Batches that ended, with how.
@@ -100,6 +126,7 @@ impl Lane {
             established: false,
             unresolved: false,
             renumber: false,
+            membership: Membership::Out,
         }
     }
 
@@ -115,6 +142,7 @@ impl Lane {
             state: State::Waits,
             attempts: 0,
             maybe_written: false,
+            part: false,
             last_error: None,
         });
     }
@@ -133,6 +161,10 @@ impl Lane {
         let rests = self.rests_until.is_some_and(|until| until > now);
         let limit = if rules.idempotent { rules.max_in_flight } else { 1 };
         if self.leader != Some(node) || self.renumber || rests || self.in_flight >= limit {
+            return None;
+        }
+        let outside = rules.transactional && self.membership != Membership::In;
+        if outside || rules.broken || self.queue.iter().any(|batch| batch.state == State::Splits) {
             return None;
         }
         let index = self.queue.iter().position(|batch| batch.state == State::Waits)?;
@@ -160,6 +192,7 @@ impl Lane {
         request: RequestId,
         node: i32,
         identity: Option<ProducerIdentity>,
+        transactional: bool,
     ) -> Option<(BatchId, Bytes)> {
         let index = self.queue.iter().position(|batch| batch.state == State::Waits)?;
         let batch = self.queue.get_mut(index)?;
@@ -176,7 +209,7 @@ impl Lane {
                 producer_id: identity.id,
                 epoch: identity.epoch,
                 base_sequence: batch.sequence.unwrap_or(-1),
-                transactional: false,
+                transactional,
             });
         }
         batch.state = State::InFlight { request, node, first: index == 0 };
@@ -205,11 +238,14 @@ impl Lane {
             }
             // Sent behind another batch, it fails with that one: what is out of order is not the
             // log's state.
-            Answer::OutOfOrder if !first => self.retry_at_once(index, ended),
-            Answer::OutOfOrder | Answer::StateLost if rules.idempotent => {
+            Answer::OutOfOrder if !first => self.retry_at_once(index, rules, ended),
+            Answer::TooLarge if batch.count > 1 && batch.sealed.is_some() && !rules.broken => {
+                batch.state = State::Splits;
+            }
+            Answer::OutOfOrder | Answer::StateLost if rules.idempotent && !rules.transactional => {
                 // The state that refused the batch would have known it, had an earlier attempt been
-                // appended.
-                if reply.answer == Answer::OutOfOrder && clean {
+                // appended. Of a part it knows only the whole.
+                if reply.answer == Answer::OutOfOrder && clean && !batch.part {
                     batch.maybe_written = false;
                 }
                 self.renumber = true;
@@ -255,7 +291,7 @@ impl Lane {
                 continue;
             }
             let reason = Reason::Expired(batch.last_error);
-            if batch.state == State::Waits {
+            if !matches!(batch.state, State::InFlight { .. }) {
                 self.give_up(index, reason, ended);
             } else {
                 batch.sealed = None;
@@ -269,12 +305,30 @@ impl Lane {
     /// Ends every batch.
     pub(super) fn abandon(&mut self, ended: &mut Ended) {
         for batch in self.queue.drain(..).filter(|batch| batch.sealed.is_some()) {
-            let doubt = batch.maybe_written || batch.state != State::Waits;
+            let doubt = batch.maybe_written || matches!(batch.state, State::InFlight { .. });
             let outcome = if doubt { Outcome::Unknown } else { Outcome::NotWritten };
             ended.push((batch.id, outcome(Reason::Closed)));
         }
         self.in_flight = 0;
         self.renumber = self.identity.is_some();
+    }
+
+    /// Ends every batch that waits, since its transaction can only be aborted. What is in flight
+    /// ends with its answer.
+    pub(super) fn abort(&mut self, ended: &mut Ended) {
+        let mut index = 0;
+        while let Some(batch) = self.queue.get(index) {
+            if matches!(batch.state, State::InFlight { .. }) {
+                index += 1;
+            } else {
+                self.give_up(index, Reason::Aborted, ended);
+            }
+        }
+    }
+
+    /// Whether numbers were given to batches that are not, or not certainly, in the log.
+    pub(super) fn has_gap(&self) -> bool {
+        self.renumber || self.unresolved
     }
 
     /// Starts the sequences anew if there is a gap and nothing is in flight. Returns false when
@@ -292,6 +346,12 @@ impl Lane {
             None => fresh.filter(|fresh| fresh.id != old.id),
         };
         let Some(next) = next else { return false };
+        self.restart(Some(next), ended);
+        true
+    }
+
+    /// Numbers from 0 under this identity, or under the one that the next batch is sent with.
+    pub(super) fn restart(&mut self, next: Option<ProducerIdentity>, ended: &mut Ended) {
         self.queue.retain_mut(|batch| {
             if batch.sequence.take().is_some() && batch.maybe_written {
                 ended.push((batch.id, Outcome::Unknown(Reason::SequenceLost)));
@@ -299,10 +359,9 @@ impl Lane {
             }
             true
         });
-        self.identity = Some(next);
+        self.identity = next;
         self.next_sequence = 0;
         (self.established, self.unresolved, self.renumber) = (false, false, false);
-        true
     }
 
     /// Whether [`Lane::settle`] has something to do, or had and could not.
@@ -351,14 +410,16 @@ impl Lane {
             let code = self.queue.get(index).and_then(|batch| batch.last_error);
             self.give_up(index, Reason::RetriesExhausted(code), ended);
         } else {
-            self.retry_at_once(index, ended);
+            self.retry_at_once(index, rules, ended);
         }
     }
 
-    /// The batch waits again, unless its outcome was told already.
-    fn retry_at_once(&mut self, index: usize, ended: &mut Ended) {
+    /// The batch waits again, unless its outcome was told already or its transaction is lost.
+    fn retry_at_once(&mut self, index: usize, rules: &Rules, ended: &mut Ended) {
         if self.queue.get(index).is_some_and(|batch| batch.sealed.is_none()) {
             self.give_up(index, Reason::Expired(None), ended);
+        } else if rules.broken {
+            self.give_up(index, Reason::Aborted, ended);
         }
     }
 
@@ -375,6 +436,71 @@ impl Lane {
             Outcome::NotWritten(reason)
         };
         self.finish(index, outcome, ended);
+    }
+
+    /// The batch, if it is to be split.
+    pub(super) fn oversized(&self, id: BatchId) -> Option<&SealedBatch> {
+        let batch = self.queue.iter().find(|batch| batch.id == id)?;
+        batch.sealed.as_ref().filter(|_| batch.state == State::Splits)
+    }
+
+    /// Puts parts in the place of a batch that is too large, if they make up the whole of it;
+    /// otherwise it is refused.
+    pub(super) fn split(
+        &mut self,
+        id: BatchId,
+        parts: Vec<(BatchId, SealedBatch)>,
+        rules: &Rules,
+        ended: &mut Ended,
+    ) -> bool {
+        let splits = |batch: &Batch| batch.id == id && batch.state == State::Splits;
+        let Some(index) = self.queue.iter().position(splits) else { return false };
+        let Some(whole) = self.queue.get(index) else { return false };
+        let records: u64 = parts.iter().map(|(_, part)| u64::from(part.record_count())).sum();
+        if parts.len() < 2 || records != u64::from(whole.count) {
+            self.refuse_oversized(index, rules, ended);
+            return false;
+        }
+        let more = parts.len() as u64 - 1;
+        let (deadline, maybe_written) = (whole.deadline, whole.maybe_written);
+        let (mut sequence, mut ordinal) = (whole.sequence, whole.ordinal);
+        if sequence.is_some() {
+            self.next_ordinal += more;
+            let behind = self.queue.iter_mut().skip(index + 1);
+            behind.filter(|batch| batch.sequence.is_some()).for_each(|batch| batch.ordinal += more);
+        }
+        self.queue.remove(index);
+        for (at, (id, sealed)) in parts.into_iter().enumerate() {
+            let count = sealed.record_count();
+            let part = Batch {
+                id,
+                size: sealed.size(),
+                count,
+                sealed: Some(sealed),
+                deadline,
+                sequence,
+                ordinal,
+                state: State::Waits,
+                attempts: 0,
+                maybe_written,
+                part: true,
+                last_error: None,
+            };
+            self.queue.insert(index + at, part);
+            sequence = sequence.map(|first| sequence_after(first, count));
+            ordinal += 1;
+        }
+        true
+    }
+
+    fn refuse_oversized(&mut self, index: usize, rules: &Rules, ended: &mut Ended) {
+        let Some(batch) = self.queue.get(index) else { return };
+        let code = batch.last_error.unwrap_or(ErrorCode::MESSAGE_TOO_LARGE);
+        if batch.maybe_written {
+            return self.give_up(index, Reason::Broker(code), ended);
+        }
+        self.finish(index, Outcome::Refused { code, message: None }, ended);
+        self.renumber = rules.idempotent;
     }
 
     fn finish(&mut self, index: usize, outcome: Outcome, ended: &mut Ended) {

@@ -13,10 +13,15 @@
 //! producers without transactions. So a gap in one partition is mended there and disturbs no other.
 //! Metadata that loses sight of a topic changes nothing here: the queue and its sequences wait for
 //! a leader.
+//!
+//! With a transactional id all partitions share one epoch, and nothing is sent for a partition that
+//! is not in the transaction: see [`ProduceQueue::begin_transaction`].
 
 mod ids;
 mod lane;
 mod outcome;
+mod split;
+mod transactional;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -62,6 +67,10 @@ pub struct ProduceQueue {
     events: VecDeque<ProduceEvent>,
     next_batch: u64,
     next_request: u64,
+    /// Whether leaders add partitions to the transaction by themselves (KIP-890).
+    implicit: bool,
+    /// No transaction is open, or it can only be aborted.
+    broken: bool,
 }
 
 /// How batches are sent.
@@ -89,6 +98,9 @@ pub struct ProduceOptions {
     pub retry_backoff: Duration,
     /// How many retries a batch has. Default `u32::MAX`: the delivery timeout decides.
     pub retries: u32,
+    /// The name under which batches are sent in transactions, which needs `idempotent`. Default
+    /// none.
+    pub transactional_id: Option<String>,
 }
 
 /// A request to send, encoded in exactly this version.
@@ -124,12 +136,29 @@ pub enum ProduceEvent {
     /// A producer id is needed, the first one or a fresh one: call [`ProduceQueue::set_identity`]
     /// when there is one.
     NeedsIdentity,
+    /// A broker finds a batch of several records too large: call [`ProduceQueue::split`]. Nothing of
+    /// its partition is sent before.
+    TooLarge {
+        /// Which partition.
+        lane: LaneId,
+        /// Which batch.
+        batch: BatchId,
+        /// Its records.
+        sealed: SealedBatch,
+    },
+    /// A partition with a batch is not in the transaction: call [`ProduceQueue::join`] when it is.
+    NeedsPartition {
+        /// Which partition.
+        lane: LaneId,
+    },
 }
 
 impl ProduceQueue {
     /// An empty machine.
     pub fn new(options: ProduceOptions) -> Self {
         Self {
+            implicit: false,
+            broken: options.transactional_id.is_some(),
             options,
             identity: None,
             asked_for_identity: false,
@@ -173,15 +202,18 @@ impl ProduceQueue {
         }
     }
 
-    /// The id to number batches under. Partitions that have one keep it.
+    /// The id to number batches under. Partitions that have one keep it, but for transactions: there
+    /// all partitions number anew.
     pub fn set_identity(&mut self, identity: ProducerIdentity) {
         self.identity = Some(identity);
         self.asked_for_identity = false;
+        self.restart_all();
         self.settle_all();
     }
 
     /// Queues a batch. `created` is when its first record came, from which the delivery timeout
-    /// counts. An unknown lane ends it at once as not written.
+    /// counts. An unknown lane ends it at once as not written, and so does a transaction that takes
+    /// no records.
     pub fn push(&mut self, lane: LaneId, created: Instant, batch: SealedBatch) -> BatchId {
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
@@ -193,6 +225,7 @@ impl ProduceQueue {
                 if unsettled {
                     self.settle_all();
                 }
+                self.admit(lane);
             }
             None => self.end(vec![(id, Outcome::NotWritten(Reason::Closed))]),
         }
@@ -205,9 +238,11 @@ impl ProduceQueue {
         self.lanes.get(lane.0).map_or(0, Lane::waiting)
     }
 
-    /// Whether every batch has ended.
+    /// Whether every batch has ended and each of their ends was polled: who commits on this must not
+    /// overlook one.
     pub fn is_idle(&self) -> bool {
         self.active.is_empty()
+            && !self.events.iter().any(|event| matches!(event, ProduceEvent::Ended { .. }))
     }
 
     /// The lanes that hold batches, with the leader they have.
@@ -227,6 +262,7 @@ impl ProduceQueue {
             self.ask_for_identity();
             return None;
         }
+        let version = self.version_for(version)?;
         let id = RequestId(self.next_request);
         let batches = self.collect(now, id, node);
         if batches.is_empty() {
@@ -345,7 +381,7 @@ impl ProduceQueue {
                 break;
             }
             let identity = self.identity.filter(|_| self.options.idempotent);
-            if let Some((batch, bytes)) = lane.send(id, node, identity) {
+            if let Some((batch, bytes)) = lane.send(id, node, identity, rules.transactional) {
                 size += cost;
                 batches.push(Sent { lane: LaneId(index), batch, bytes });
             }
@@ -372,7 +408,7 @@ impl ProduceQueue {
         }
         let timeout_ms = self.options.request_timeout.as_millis().try_into().unwrap_or(i32::MAX);
         ProduceRequest {
-            transactional_id: None,
+            transactional_id: self.options.transactional_id.clone(),
             acks: self.options.acks,
             timeout_ms,
             topic_data: topics,
@@ -407,8 +443,10 @@ impl ProduceQueue {
         if reply.code.is_stale_metadata() {
             self.events.push_back(ProduceEvent::StaleLeader { lane, leader });
         }
-        if let Some(lane) = self.lanes.get_mut(lane.0) {
-            lane.answer(now, &reply, &rules, ended);
+        let Some(queue) = self.lanes.get_mut(lane.0) else { return };
+        queue.answer(now, &reply, &rules, ended);
+        if let Some(sealed) = queue.oversized(reply.batch).cloned() {
+            self.events.push_back(ProduceEvent::TooLarge { lane, batch: reply.batch, sealed });
         }
     }
 
@@ -447,9 +485,10 @@ impl ProduceQueue {
     fn settle_all(&mut self) {
         let (mut ended, mut starved) = (Ended::new(), false);
         let (lanes, identity) = (&mut self.lanes, self.identity);
+        let alone = self.options.transactional_id.is_none();
         self.active.retain(|index| {
             lanes.get_mut(*index).is_some_and(|lane| {
-                starved |= !lane.settle(identity, &mut ended);
+                starved |= alone && !lane.settle(identity, &mut ended);
                 !lane.is_empty()
             })
         });
@@ -462,7 +501,9 @@ impl ProduceQueue {
     }
 
     fn ask_for_identity(&mut self) {
-        if !std::mem::replace(&mut self.asked_for_identity, true) {
+        // A transactional one comes unasked.
+        let asks = self.options.transactional_id.is_none();
+        if asks && !std::mem::replace(&mut self.asked_for_identity, true) {
             self.events.push_back(ProduceEvent::NeedsIdentity);
         }
     }
@@ -473,6 +514,8 @@ impl ProduceQueue {
             max_in_flight: self.options.max_in_flight.min(REMEMBERED_BATCHES),
             retries: self.options.retries,
             retry_backoff: self.options.retry_backoff,
+            transactional: self.options.transactional_id.is_some(),
+            broken: self.broken && self.options.transactional_id.is_some(),
         }
     }
 }
@@ -488,6 +531,7 @@ impl Default for ProduceOptions {
             delivery_timeout: Duration::from_secs(120),
             retry_backoff: Duration::from_millis(100),
             retries: u32::MAX,
+            transactional_id: None,
         }
     }
 }
@@ -539,6 +583,8 @@ fn first_record_error(errors: Vec<BatchIndexAndErrorMessage>) -> Option<String> 
     Some(format!("record {} of the batch: {why}", first.batch_index))
 }
 
+/// Up to this version of Produce a partition has to be in the transaction before.
+const LAST_EXPLICIT: i16 = 11;
 const LAST_WITH_NAMES: i16 = 12;
 const LAST_VERSION: i16 = 13;
 const REMEMBERED_BATCHES: usize = 5;

@@ -23,8 +23,7 @@ pub enum Outcome {
     NotWritten(Reason),
     /// The broker refused it for good; it is not in the log.
     Refused {
-        /// Why. A batch that is too large is not split and sent again: lower `batch.size` or raise
-        /// the topic's limit.
+        /// Why. Of a batch that is too large this is told only where it cannot be split.
         code: ErrorCode,
         /// The broker's words, if it had any.
         message: Option<String>,
@@ -47,6 +46,8 @@ pub enum Reason {
     SequenceLost,
     /// The producer was closed first.
     Closed,
+    /// The transaction that it belongs to was aborted, or can only be aborted.
+    Aborted,
 }
 
 impl fmt::Display for Reason {
@@ -61,6 +62,7 @@ impl fmt::Display for Reason {
             Self::Broker(code) => write!(f, "the broker answered {}", code.name()),
             Self::SequenceLost => f.write_str("the partition lost the producer's sequence state"),
             Self::Closed => f.write_str("the producer was closed"),
+            Self::Aborted => f.write_str("its transaction is aborted"),
         }
     }
 }
@@ -77,6 +79,8 @@ pub(super) enum Answer {
     OutOfOrder,
     /// The broker does not remember this producer, or knows a newer epoch of it.
     StateLost,
+    /// The batch is larger than the topic allows.
+    TooLarge,
     Refused,
     /// Give up, not knowing.
     InDoubt,
@@ -90,7 +94,9 @@ pub(super) fn sort(code: ErrorCode) -> Answer {
         ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Answer::Written,
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => Answer::OutOfOrder,
         ErrorCode::UNKNOWN_PRODUCER_ID | ErrorCode::INVALID_PRODUCER_EPOCH => Answer::StateLost,
-        ErrorCode::NOT_ENOUGH_REPLICAS => Answer::Retry,
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => Answer::TooLarge,
+        // The transaction before is still being ended (KIP-890).
+        ErrorCode::NOT_ENOUGH_REPLICAS | ErrorCode::CONCURRENT_TRANSACTIONS => Answer::Retry,
         ErrorCode::UNKNOWN_SERVER_ERROR => Answer::InDoubt,
         code if code.is_retriable() => Answer::RetryInDoubt,
         _ => Answer::Refused,

@@ -1,5 +1,7 @@
 //! The produce machine, case by case. The random world is in [`world`].
 
+mod split;
+mod transactional;
 mod world;
 
 use std::sync::Arc;
@@ -208,10 +210,10 @@ fn a_refused_batch_leaves_no_gap_behind() {
     let refused = bench.push(10);
     let next = bench.push(5);
     let (first, second) = (bench.send(), bench.send());
-    bench.answer(&first, ErrorCode::MESSAGE_TOO_LARGE);
+    bench.answer(&first, ErrorCode::INVALID_RECORD);
     assert!(matches!(
         &bench.ended()[..],
-        [(id, Outcome::Refused { code: ErrorCode::MESSAGE_TOO_LARGE, .. })] if *id == refused
+        [(id, Outcome::Refused { code: ErrorCode::INVALID_RECORD, .. })] if *id == refused
     ));
     assert!(bench.try_send().is_none(), "not while a batch behind the gap is in flight");
     bench.answer(&second, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);

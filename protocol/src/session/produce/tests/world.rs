@@ -50,7 +50,7 @@ impl Partition {
             recent.pop_front();
         }
         self.producers.insert(header.producer_id, (header.producer_epoch, recent));
-        self.log.push(value_of(&raw));
+        self.log.extend(std::iter::repeat_n(value_of(&raw), count as usize));
         ErrorCode::NONE
     }
 }
@@ -94,7 +94,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let node = || 1..3i32;
-    let refusals = prop::sample::select(vec![19i16, 10, 87, 19, 19]);
+    let refusals = prop::sample::select(vec![19i16, 10, 10, 87, 19, 19]);
     let doubts = prop::sample::select(vec![7i16, 20, 6]);
     prop_oneof![
         6 => (0..2usize, 1..4usize).prop_map(|(lane, records)| Op::Push { lane, records }),
@@ -119,7 +119,8 @@ struct World {
     zombies: VecDeque<ProduceCall>,
     now: Instant,
     values: u64,
-    pushed: BTreeMap<BatchId, (usize, u64)>,
+    /// Lane, value and number of records; of parts, too.
+    pushed: BTreeMap<BatchId, (usize, u64, usize)>,
     outcomes: BTreeMap<BatchId, Outcome>,
 }
 
@@ -157,7 +158,7 @@ impl World {
                 self.values += 1;
                 let id =
                     self.queue.push(self.lanes[lane], self.now, numbered(self.values, records));
-                self.pushed.insert(id, (lane, self.values));
+                self.pushed.insert(id, (lane, self.values, records));
             }
             Op::Send { node } => {
                 if let Some(call) = self.queue.next_request(self.now, node, 13) {
@@ -258,8 +259,26 @@ impl World {
                 ProduceEvent::NeedsIdentity => {
                     self.queue.set_identity(ProducerIdentity { id: 8, epoch: 0 });
                 }
-                ProduceEvent::StaleLeader { .. } => {}
+                ProduceEvent::TooLarge { lane, batch, sealed } => self.split(lane, batch, &sealed),
+                ProduceEvent::StaleLeader { .. } | ProduceEvent::NeedsPartition { .. } => {}
             }
+        }
+    }
+
+    fn split(&mut self, lane: LaneId, batch: BatchId, sealed: &SealedBatch) {
+        let (mut inflater, mut deflater) =
+            (crate::records::Inflater::new(), crate::records::Deflater::new());
+        let halves = sealed.split(BatchOptions::default(), &mut inflater, &mut deflater);
+        let halves = halves.expect("more than one record");
+        let counts = halves.each_ref().map(|half| half.record_count() as usize);
+        let ids = self.queue.split(lane, batch, halves.to_vec());
+        let whole = self.pushed[&batch];
+        assert!(
+            ids.len() == 2 || self.outcomes.contains_key(&batch) || !self.queue.events.is_empty()
+        );
+        for (id, count) in ids.iter().zip(counts) {
+            self.pushed.remove(&batch);
+            self.pushed.insert(*id, (whole.0, whole.1, count));
         }
     }
 
@@ -286,32 +305,29 @@ impl World {
 
     fn check(&self) {
         for (index, partition) in self.partitions.iter().enumerate() {
-            let times = |value: u64| partition.log.iter().filter(|one| **one == value).count();
-            let mut written = Vec::new();
-            for (id, (_, value)) in self.pushed.iter().filter(|(_, (lane, _))| *lane == index) {
+            // By value how many of its records are certainly there, and how many may be.
+            let mut claims: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+            for (id, (_, value, count)) in self.pushed.iter().filter(|(_, one)| one.0 == index) {
+                let claim = claims.entry(*value).or_default();
                 match &self.outcomes[id] {
-                    Outcome::Written { .. } => {
-                        assert_eq!(
-                            times(*value),
-                            1,
-                            "written batch {value} in {:?}",
-                            partition.log
-                        );
-                        written.push(*value);
-                    }
-                    Outcome::Unknown(_) => {
-                        assert!(times(*value) <= 1, "{value} twice in {:?}", partition.log)
-                    }
-                    _ => assert_eq!(
-                        times(*value),
-                        0,
-                        "{value} was said not to be written: {:?}",
-                        partition.log
-                    ),
+                    Outcome::Written { .. } => claim.0 += count,
+                    Outcome::Unknown(_) => claim.1 += count,
+                    _ => {}
                 }
             }
-            let known: Vec<_> =
+            for (value, (written, unknown)) in &claims {
+                let there = partition.log.iter().filter(|one| *one == value).count();
+                assert!(
+                    (*written..=written + unknown).contains(&there),
+                    "{value} is there {there} times, {written} to {unknown} more were told: {:?}",
+                    partition.log
+                );
+            }
+            let written: Vec<u64> =
+                claims.iter().filter(|(_, (written, _))| *written > 0).map(|one| *one.0).collect();
+            let mut known: Vec<_> =
                 partition.log.iter().filter(|value| written.contains(value)).copied().collect();
+            known.dedup();
             assert_eq!(known, written, "the order of what was written");
         }
     }
