@@ -169,6 +169,12 @@ options! {
     retries / with_retries: u32 = i32::MAX as u32, "retries";
     /// Whether records with a key are spread as if they had none.
     ignore_keys / with_ignore_keys: bool = false, "partitioner.ignore.keys";
+    /// The name under which brokers know a producer of transactions over its restarts. Needs
+    /// idempotence.
+    transactional_id / with_transactional_id: Option<String> = None, "transactional.id";
+    /// After how long without an end a transaction is aborted by its coordinator.
+    transaction_timeout / with_transaction_timeout: Duration = Duration::from_secs(60),
+        "transaction.timeout.ms";
 }
 
 impl Config {
@@ -227,7 +233,8 @@ impl Config {
     /// # Errors
     ///
     /// No bootstrap server, idempotence without `acks=all` or with more than five requests in
-    /// flight, a delivery timeout shorter than one request, limits of zero.
+    /// flight, a transactional id without idempotence, a delivery timeout shorter than one request,
+    /// limits of zero.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
             Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
@@ -251,6 +258,13 @@ impl Config {
                 "an idempotent producer keeps order only with up to five requests in flight",
                 "max.in.flight.requests.per.connection",
                 "set it to 5 or less, or set enable.idempotence=false",
+            );
+        }
+        if self.transactional_id.is_some() && !self.idempotence {
+            return wrong(
+                "a transactional producer has to be idempotent",
+                "transactional.id",
+                "leave acks and enable.idempotence out, or take it away",
             );
         }
         if self.max_in_flight == 0 {

@@ -73,6 +73,12 @@ pub enum ErrorKind {
     DataLoss,
     /// A record or request is larger than a limit allows.
     TooLarge,
+    /// A newer producer has the same transactional id, or the coordinator gave this one up. Final:
+    /// the producer is of no more use, and what it had not committed is aborted.
+    Fenced,
+    /// The transaction can only be aborted, and nothing of it will be visible. Its work may be done
+    /// again in another transaction of the same producer.
+    AbortRequired,
     /// A promise of this library is broken.
     Internal,
 }
@@ -181,7 +187,11 @@ impl Error {
     /// Who has to change something.
     pub fn fault(&self) -> Fault {
         match self.0.kind {
-            ErrorKind::Config | ErrorKind::Usage | ErrorKind::TooLarge => Fault::Caller,
+            ErrorKind::Config
+            | ErrorKind::Usage
+            | ErrorKind::TooLarge
+            | ErrorKind::Fenced
+            | ErrorKind::AbortRequired => Fault::Caller,
             ErrorKind::Unreachable
             | ErrorKind::NotKafka
             | ErrorKind::Disconnected
@@ -198,7 +208,8 @@ impl Error {
 
     /// Whether the same call may succeed later *and* repeating it cannot do the work twice. An
     /// [`ErrorKind::OutcomeUnknown`] is therefore not retriable: only who knows the request to be
-    /// harmless may repeat it.
+    /// harmless may repeat it. Neither is [`ErrorKind::AbortRequired`]: what may be repeated is the
+    /// whole transaction.
     pub fn is_retriable(&self) -> bool {
         match self.0.kind {
             ErrorKind::Unreachable | ErrorKind::Disconnected | ErrorKind::TimedOut => true,
@@ -278,6 +289,14 @@ mod tests {
     fn an_unknown_outcome_is_never_retriable() {
         assert!(!Error::new(ErrorKind::OutcomeUnknown, "no answer").is_retriable());
         assert!(Error::new(ErrorKind::Disconnected, "cut").is_retriable());
+    }
+
+    #[test]
+    fn a_transaction_that_went_wrong_is_not_mended_by_repeating_the_call() {
+        for kind in [ErrorKind::Fenced, ErrorKind::AbortRequired] {
+            let error = Error::broker(ErrorCode::CONCURRENT_TRANSACTIONS).as_kind(kind);
+            assert!(!error.is_retriable() && error.fault() == Fault::Caller);
+        }
     }
 
     #[test]

@@ -82,12 +82,13 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("key.serializer", "keys are bytes"),
     ("metric.reporters", "configuration never names code"),
     ("partition.assignment.strategy", "configuration never names code"),
-    ("partitioner.class", "configuration never names code; set the partition of a record instead"),
+    (
+        "partitioner.class",
+        "configuration never names code; set the partition of a record, or a Partitioner, instead",
+    ),
     ("sasl.*", "SASL is not supported in this version"),
     ("security.providers", "configuration never names code"),
     ("ssl.*", "TLS is not supported in this version"),
-    ("transaction.timeout.ms", "transactions are not supported in this version"),
-    ("transactional.id", "transactions are not supported in this version"),
     ("value.deserializer", "values are bytes"),
     ("value.serializer", "values are bytes"),
 ];

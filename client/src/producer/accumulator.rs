@@ -2,7 +2,7 @@
 //! batches that are full, have waited long enough, or are asked for. Counts what they hold in
 //! memory, so that callers wait instead of it growing.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 
-use super::ticket::{BatchFate, Settled, Ticket};
+use super::ticket::{BatchFate, Parts, Settled, Ticket};
 
 /// What callers and the driver share.
 #[derive(Debug)]
@@ -52,11 +52,14 @@ struct State {
     /// Batches up to this number do not linger.
     flush_below: u64,
     next_number: u64,
-    outstanding: BTreeSet<u64>,
+    /// Batches without outcome: by number, in how many parts.
+    outstanding: BTreeMap<u64, usize>,
     /// The first batch since the last flush that was not written.
     failed: Option<Error>,
     /// No record is taken any more, for this reason.
     closed: Option<Error>,
+    /// No record is taken until the next transaction begins, for this reason.
+    refused: Option<Error>,
 }
 
 #[derive(Debug, Default)]
@@ -127,7 +130,7 @@ impl Accumulator {
         H: Iterator<Item = HeaderParts<'a>> + Clone,
     {
         let mut state = self.lock();
-        if let Some(error) = &state.closed {
+        if let Some(error) = state.closed.as_ref().or(state.refused.as_ref()) {
             return Err(error.clone());
         }
         let sticks = partition.is_none() && (record.key.is_none() || self.options.ignore_keys);
@@ -178,6 +181,13 @@ impl Accumulator {
         }
         topic.available = led.map(|partition| partition.index).collect();
         topic.current = None;
+    }
+
+    /// How many partitions a topic has and which of them have a leader, if it is known.
+    pub(super) fn partitions_of(&self, topic: &str) -> Option<(i32, Vec<i32>)> {
+        let state = self.lock();
+        let topic = state.topics.get(topic)?;
+        Some((i32::try_from(topic.slots.len()).ok()?, topic.available.clone()))
     }
 
     /// The topics that records were appended to.
@@ -240,7 +250,12 @@ impl Accumulator {
     pub(super) fn settle(&self, hold: Hold, outcome: Settled) {
         let mut state = self.lock();
         state.used = state.used.saturating_sub(hold.cost);
-        state.outstanding.remove(&hold.number);
+        if let Some(parts) = state.outstanding.get_mut(&hold.number) {
+            *parts -= 1;
+            if *parts == 0 {
+                state.outstanding.remove(&hold.number);
+            }
+        }
         state.starving = false;
         if let (None, Some(error)) = (&state.failed, outcome.error()) {
             state.failed = Some(error.clone());
@@ -249,6 +264,34 @@ impl Accumulator {
         hold.fate.settle(outcome);
         self.room.notify_waiters();
         self.settled.notify_waiters();
+    }
+
+    /// Shares out what a batch holds to parts of so many records each. It counts as settled when all
+    /// of them are.
+    pub(super) fn split(&self, hold: Hold, counts: &[u32]) -> Vec<Hold> {
+        let fates: Vec<Arc<BatchFate>> = counts.iter().map(|_| Arc::default()).collect();
+        let parts = Parts::new(&fates, counts);
+        if let Some(outstanding) = self.lock().outstanding.get_mut(&hold.number) {
+            *outstanding += counts.len().saturating_sub(1);
+        }
+        hold.fate.settle(Settled::Split(Arc::new(parts)));
+        let share = hold.cost / counts.len().max(1);
+        let rest = hold.cost - share * counts.len();
+        let costs = std::iter::once(share + rest).chain(std::iter::repeat(share));
+        let number = hold.number;
+        fates.into_iter().zip(costs).map(|(fate, cost)| Hold { fate, number, cost }).collect()
+    }
+
+    /// Takes no record until the next transaction begins, for this reason; the first one stays.
+    pub(super) fn refuse(&self, reason: Error) {
+        self.lock().refused.get_or_insert(reason);
+        self.room.notify_waiters();
+    }
+
+    /// Takes records of a new transaction. What became of the last one's is told.
+    pub(super) fn admit(&self) {
+        let mut state = self.lock();
+        (state.refused, state.failed) = (None, None);
     }
 
     /// Takes no record any more, for this reason; the first one stays.
@@ -277,7 +320,7 @@ impl Accumulator {
             let settled = self.settled.notified();
             {
                 let mut state = self.lock();
-                if state.outstanding.first().is_none_or(|oldest| *oldest >= mark) {
+                if state.outstanding.first_key_value().is_none_or(|(oldest, _)| *oldest >= mark) {
                     return state.failed.take().map_or(Ok(()), Err);
                 }
             }
@@ -320,7 +363,7 @@ impl State {
         let mut open = Open { slot: index, builder, created: Instant::now(), hold };
         let ticket = open.push(record, &mut self.used)?;
         self.next_number += 1;
-        self.outstanding.insert(number);
+        self.outstanding.insert(number, 1);
         // The queue of lingering batches is bounded by the partitions that have one: stale entries
         // go when it doubles.
         if self.lingering.len() > 2 * self.slots.len() + SPARE_BUILDERS {

@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::init_producer_id::InitProducerIdRequest;
-use klamm_protocol::records::Deflater;
+use klamm_protocol::records::{BatchOptions, Deflater, Inflater, SealedBatch};
 use klamm_protocol::session::metadata::{Broker, LeaderHint, View};
 use klamm_protocol::session::new_leader::NewLeader;
 use klamm_protocol::session::produce::{
@@ -28,6 +29,7 @@ use super::accumulator::{Accumulator, Hold, Open};
 use super::link::{Answer, Job, Link};
 use super::options::ProducerOptions;
 use super::ticket::Settled;
+use super::transactions::{Carrier, Order, Wish};
 
 /// What callers ask of the driver.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) enum Command {
     Look,
     /// End everything now.
     Abandon,
+    /// Something about transactions.
+    Transaction(Wish),
 }
 
 /// The state of the task.
@@ -53,6 +57,10 @@ pub(super) struct Driver {
     new_lane: bool,
     news: Option<Job<()>>,
     identity: Option<Job<Result<ProducerIdentity>>>,
+    /// The transactions, if there are any.
+    carrier: Option<Carrier>,
+    /// How parts of batches are built.
+    batch: BatchOptions,
     /// Nobody can append any more.
     deserted: bool,
     last_failure: Option<Error>,
@@ -61,8 +69,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        client: Client,
-        accumulator: Arc<Accumulator>,
+        (client, accumulator, carrier): (Client, Arc<Accumulator>, Option<Carrier>),
         options: &ProducerOptions,
         inbox: mpsc::Receiver<Command>,
     ) -> Self {
@@ -80,6 +87,8 @@ impl Driver {
             new_lane: false,
             news: None,
             identity: None,
+            carrier,
+            batch: options.accumulator().batch,
             deserted: false,
             last_failure: None,
             timer: None,
@@ -97,7 +106,7 @@ impl Driver {
             self.poll_news(cx);
             self.poll_identity(cx);
             let lingers = self.send_all(cx);
-            if self.deserted && self.queue.is_idle() && self.accumulator.is_drained() {
+            if self.deserted && self.is_at_rest() {
                 return Poll::Ready(());
             }
             let homeless = self.queue.active().any(|(_, leader)| leader.is_none());
@@ -107,7 +116,9 @@ impl Driver {
             let machine = self.queue.poll_timeout().map(Instant::from_std);
             let look_again =
                 homeless.then(|| Instant::now() + *self.client.config().retry_backoff_max());
-            let Some(wake) = [lingers, machine, look_again].into_iter().flatten().min() else {
+            let carrier = self.carrier.as_ref().and_then(Carrier::poll_timeout);
+            let wakes = [lingers, machine, carrier, look_again];
+            let Some(wake) = wakes.into_iter().flatten().min() else {
                 return Poll::Pending;
             };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(wake)));
@@ -118,11 +129,22 @@ impl Driver {
         }
     }
 
+    /// Whether every batch has its outcome, and every transaction its end.
+    fn is_at_rest(&self) -> bool {
+        let ended = self.carrier.as_ref().is_none_or(Carrier::is_at_rest);
+        ended && self.queue.is_idle() && self.accumulator.is_drained()
+    }
+
     fn read_inbox(&mut self, cx: &mut Context<'_>) {
         while let (false, Poll::Ready(command)) = (self.deserted, self.inbox.poll_recv(cx)) {
             match command {
                 Some(Command::Look) => {}
                 Some(Command::Abandon) => self.abandon(),
+                Some(Command::Transaction(wish)) => {
+                    if let Some(carrier) = &mut self.carrier {
+                        carrier.wish(wish);
+                    }
+                }
                 None => {
                     self.deserted = true;
                     self.accumulator.flush();
@@ -193,6 +215,7 @@ impl Driver {
             let mut moved = self.poll_links(cx);
             moved |= self.send_requests(cx, now);
             moved |= self.drain_events(cx);
+            moved |= self.poll_carrier(cx);
             if !moved {
                 return lingers;
             }
@@ -312,13 +335,75 @@ impl Driver {
                     self.ask_for_identity();
                     self.poll_identity(cx);
                 }
+                ProduceEvent::TooLarge { lane, batch, sealed } => self.split(lane, batch, &sealed),
+                ProduceEvent::NeedsPartition { lane } => {
+                    let place = self.queue.name_of(lane);
+                    if let (Some(carrier), Some((topic, partition))) = (&mut self.carrier, place) {
+                        carrier.add_partition(topic, partition);
+                    }
+                }
                 other => tracing::error!(?other, "an event that the driver does not know"),
             }
         }
         moved
     }
 
+    /// Moves the transactions on, and does what they ask for.
+    fn poll_carrier(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(carrier) = &mut self.carrier else { return false };
+        let drained = self.queue.is_idle() && self.accumulator.is_drained();
+        let gap = drained.then(|| self.queue.has_gap());
+        let mut orders = Vec::new();
+        let moved = carrier.poll(cx, gap, &mut orders);
+        for order in orders {
+            match order {
+                Order::Identity(identity) => self.queue.set_identity(identity),
+                Order::Begin { implicit, guard, reply } => {
+                    self.queue.begin_transaction(implicit);
+                    self.accumulator.admit();
+                    // Not taken, it is dropped here, and the transaction is aborted.
+                    drop(reply.send(Ok(guard)));
+                }
+                Order::Join(topic, partition) => {
+                    let lane = self.queue.lane(&topic, partition);
+                    self.queue.join(lane);
+                }
+                Order::Flush => drop(self.accumulator.flush()),
+                Order::End(reason) => {
+                    if let Some(reason) = reason {
+                        self.accumulator.refuse(reason);
+                    }
+                    self.queue.end_transaction();
+                    self.accumulator.flush();
+                }
+            }
+        }
+        moved
+    }
+
+    /// Has parts of a batch that is too large sent in its place.
+    fn split(&mut self, lane: LaneId, batch: BatchId, whole: &SealedBatch) {
+        let parts = INFLATER.with_borrow_mut(|inflater| {
+            DEFLATER.with_borrow_mut(|deflater| whole.split(self.batch, inflater, deflater))
+        });
+        let parts = parts.map(Vec::from).unwrap_or_default();
+        let counts: Vec<u32> = parts.iter().map(SealedBatch::record_count).collect();
+        let ids = self.queue.split(lane, batch, parts);
+        let Some((lane, hold)) = self.holds.remove(&batch) else { return };
+        if ids.is_empty() {
+            // Its end is told by an event of its own.
+            self.holds.insert(batch, (lane, hold));
+            return;
+        }
+        tracing::debug!(records = ?counts, "a batch was too large and is split");
+        let holds = self.accumulator.split(hold, &counts);
+        self.holds.extend(ids.into_iter().zip(holds.into_iter().map(|hold| (lane, hold))));
+    }
+
     fn settle(&mut self, batch: BatchId, outcome: Outcome) {
+        if let (Some(carrier), Some(code)) = (&mut self.carrier, loss_of(&outcome)) {
+            carrier.batch_lost(code);
+        }
         let Some((lane, hold)) = self.holds.remove(&batch) else { return };
         let (topic, partition) =
             self.queue.name_of(lane).map_or(("", -1), |(topic, partition)| (&**topic, partition));
@@ -407,11 +492,28 @@ fn machine_options(options: &ProducerOptions, client: &Client) -> ProduceOptions
     machine.delivery_timeout = options.delivery_timeout;
     machine.retry_backoff = *client.config().retry_backoff();
     machine.retries = options.retries;
+    machine.transactional_id = options.transactional_id.clone();
     machine
+}
+
+/// Whether an outcome keeps a transaction from being committed, and the broker's code if it had one.
+fn loss_of(outcome: &Outcome) -> Option<Option<ErrorCode>> {
+    match outcome {
+        // Told by the end of the transaction itself.
+        Outcome::Written { .. } | Outcome::NotWritten(Reason::Aborted) => None,
+        Outcome::Refused { code, .. } => Some(Some(*code)),
+        Outcome::NotWritten(reason) | Outcome::Unknown(reason) => Some(match reason {
+            Reason::Broker(code) => Some(*code),
+            Reason::Expired(code) | Reason::RetriesExhausted(code) => *code,
+            _ => None,
+        }),
+        _ => Some(None),
+    }
 }
 
 thread_local! {
     /// The codecs' working memory. Not a field, because zstd's cannot move between threads and the
     /// task does.
     static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new());
+    static INFLATER: RefCell<Inflater> = RefCell::new(Inflater::new());
 }

@@ -133,7 +133,7 @@ impl Link {
 
 /// Whether the broker may have got the request in spite of the error. Only what is certain counts
 /// as no.
-fn may_have_arrived(error: &Error) -> bool {
+pub(super) fn may_have_arrived(error: &Error) -> bool {
     let certainly_not = matches!(
         error.kind(),
         ErrorKind::Disconnected

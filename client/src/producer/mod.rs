@@ -1,16 +1,20 @@
 //! Writing records. In: records with a topic; out: a ticket for each, which tells what became of
 //! it. Idempotent by default: written once and in order per partition, whatever the network does
-//! (KIP-98).
+//! (KIP-98). In transactions, all of a transaction or none of it becomes visible.
 //!
-//! The files, from the bottom up: `options`, `ticket` (what became of a record), `accumulator`
-//! (records into batches), `link` (one broker's connection), `driver` (the one task that joins them
-//! with the produce machine).
+//! The files, from the bottom up: `options`, `partitioner`, `ticket` (what became of a record),
+//! `accumulator` (records into batches), `link` (one broker's connection), `transactions` (the words
+//! with coordinators), `driver` (the one task that joins them with the produce machine), and
+//! `transactional` (what users of transactions see).
 
 mod accumulator;
 mod driver;
 mod link;
 mod options;
+mod partitioner;
 mod ticket;
+mod transactional;
+mod transactions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,9 +29,13 @@ use crate::error::{Error, ErrorKind, Result};
 
 use accumulator::{Accumulator, Appended};
 use driver::{Command, Driver};
+use transactions::Carrier;
 
+pub use klamm_protocol::session::transaction::{End, GroupMember};
 pub use options::ProducerOptions;
+pub use partitioner::{CustomPartitioner, Partitioner};
 pub use ticket::{Delivery, Ticket};
+pub use transactional::{Transaction, TransactionalProducer};
 
 /// Writes records to any topics. Cheap to clone; all clones share batches, memory and connections.
 ///
@@ -42,35 +50,52 @@ struct Shared {
     accumulator: Arc<Accumulator>,
     commands: mpsc::Sender<Command>,
     max_block: Duration,
+    partitioner: Option<CustomPartitioner>,
 }
 
 impl Client {
     /// A producer with a task of its own in the current runtime. Nothing is contacted before the
     /// first record.
     ///
-    /// Errors: [`ErrorKind::Config`] where options contradict each other.
+    /// Errors: [`ErrorKind::Config`] where options contradict each other, and with a transactional
+    /// id, which is for [`Client::transactional_producer`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn producer(&self, options: ProducerOptions) -> Result<Producer> {
         options.check()?;
-        let accumulator = Arc::new(Accumulator::new(options.accumulator()));
-        let (commands, inbox) = mpsc::channel(COMMANDS);
-        let driver = Driver::new(self.clone(), Arc::clone(&accumulator), &options, inbox);
-        tokio::spawn(driver.run());
-        let shared =
-            Shared { client: self.clone(), accumulator, commands, max_block: options.max_block };
-        Ok(Producer(Arc::new(shared)))
+        if options.transactional_id.is_some() {
+            let error = Error::new(ErrorKind::Config, "a producer without transactions has no id");
+            return Err(error
+                .with("option", "transactional.id")
+                .with_hint("take it away, or make a transactional producer"));
+        }
+        Ok(spawn(self, &options, None))
     }
+}
+
+/// A producer whose task runs from now on.
+fn spawn(client: &Client, options: &ProducerOptions, carrier: Option<Carrier>) -> Producer {
+    let accumulator = Arc::new(Accumulator::new(options.accumulator()));
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let parts = (client.clone(), Arc::clone(&accumulator), carrier);
+    tokio::spawn(Driver::new(parts, options, inbox).run());
+    Producer(Arc::new(Shared {
+        client: client.clone(),
+        accumulator,
+        commands,
+        max_block: options.max_block,
+        partitioner: options.partitioner.clone(),
+    }))
 }
 
 impl Producer {
     /// Copies a record into its partition's open batch. Returns as soon as it is there; its
     /// [`Ticket`] tells when it is written.
     ///
-    /// Without a partition, the key decides as in Java's clients, and records without a key stay
-    /// with one partition for a batch. The record is copied straight into the batch: no allocation
+    /// Without a partition, [`ProducerOptions::partitioner`] decides, or else the key as in Java's
+    /// clients, and records without a key stay with one partition for a batch. The record is copied straight into the batch: no allocation
     /// for it, and no copy besides.
     ///
     /// Waits while records without outcome fill the buffer, and for the metadata of a topic that is
@@ -90,6 +115,10 @@ impl Producer {
         H: Iterator<Item = HeaderParts<'a>> + Clone,
     {
         let shared = &*self.0;
+        let partition = match &shared.partitioner {
+            Some(custom) if partition.is_none() => shared.choose(custom, topic, &record).await?,
+            _ => partition,
+        };
         // The common case needs neither a clock nor a waiter.
         match shared.accumulator.try_append(topic, partition, &record)? {
             Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
@@ -140,6 +169,11 @@ impl Producer {
         shared.accumulator.settled_below(mark).await
     }
 
+    /// The way to the task.
+    fn commands(&self) -> &mpsc::Sender<Command> {
+        &self.0.commands
+    }
+
     /// Bytes of records without outcome, as counted against `buffer.memory`.
     pub fn buffered_bytes(&self) -> usize {
         self.0.accumulator.used()
@@ -164,6 +198,32 @@ impl Shared {
     /// Has the driver look again. A full inbox means that it will anyway.
     fn wake(&self) {
         let _ = self.commands.try_send(Command::Look);
+    }
+
+    /// Has the user's partitioner choose.
+    async fn choose<H>(
+        &self,
+        custom: &CustomPartitioner,
+        topic: &str,
+        record: &RecordParts<'_, H>,
+    ) -> Result<Option<i32>> {
+        if self.accumulator.partitions_of(topic).is_none() {
+            self.learn_topic(topic, None, false, Instant::now() + self.max_block).await?;
+        }
+        let Some((count, available)) = self.accumulator.partitions_of(topic) else {
+            return Ok(None);
+        };
+        let (key, value) = (record.key, record.value);
+        let chosen = custom.inner().partition(topic, key, value, count, &available);
+        match chosen.filter(|partition| !(0..count).contains(partition)) {
+            None => Ok(chosen),
+            Some(partition) => {
+                let what = "the partitioner chose a partition that does not exist";
+                Err(Error::new(ErrorKind::Usage, what)
+                    .at(topic, partition)
+                    .with("partitions", count))
+            }
+        }
     }
 
     /// Waits for the metadata of a topic. `again`: it was just looked up, and lacks the partition

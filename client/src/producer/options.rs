@@ -8,6 +8,7 @@ use crate::config::{Acks, Config};
 use crate::error::{Error, ErrorKind, Result};
 
 use super::accumulator::AccumulatorOptions;
+use super::partitioner::CustomPartitioner;
 
 /// How records are written. Change the fields of [`ProducerOptions::default`], or of
 /// [`ProducerOptions::from_config`].
@@ -43,6 +44,16 @@ pub struct ProducerOptions {
     pub retries: u32,
     /// Whether keys do not decide about partitions (`partitioner.ignore.keys`). Default false.
     pub ignore_keys: bool,
+    /// Who chooses the partition of records that name none. Default as Java's clients choose.
+    pub partitioner: Option<CustomPartitioner>,
+    /// The name under which brokers know a producer of transactions over its restarts
+    /// (`transactional.id`), for [`Client::transactional_producer`](crate::Client::transactional_producer).
+    /// Default none.
+    pub transactional_id: Option<String>,
+    /// After how long without an end a transaction is aborted by its coordinator
+    /// (`transaction.timeout.ms`). Default 60 s; brokers refuse more than
+    /// `transaction.max.timeout.ms`, 15 minutes by default.
+    pub transaction_timeout: Duration,
 }
 
 impl ProducerOptions {
@@ -68,6 +79,9 @@ impl ProducerOptions {
             max_block: *config.max_block(),
             retries: *config.retries(),
             ignore_keys: *config.ignore_keys(),
+            partitioner: None,
+            transactional_id: config.transactional_id().clone(),
+            transaction_timeout: *config.transaction_timeout(),
         }
     }
 
@@ -79,6 +93,12 @@ impl ProducerOptions {
             return wrong(
                 "an idempotent producer needs acks=all",
                 "set acks=all or enable.idempotence=false",
+            );
+        }
+        if self.transactional_id.is_some() && !self.idempotent {
+            return wrong(
+                "a transactional producer has to be idempotent",
+                "set acks=all and enable.idempotence=true",
             );
         }
         if self.max_in_flight == 0 || self.max_request_size == 0 || self.buffer_memory == 0 {

@@ -46,13 +46,26 @@ impl Ticket {
     /// `delivery.timeout.ms` after it was appended, while the runtime of its producer runs. Cancel
     /// safe; may be called again.
     pub async fn delivered(&self) -> Delivery {
-        let settled = self.batch.settled().await;
-        settled.of(self.index)
+        let (mut batch, mut index) = (Arc::clone(&self.batch), self.index);
+        loop {
+            let part = match batch.settled().await {
+                Settled::Split(parts) => part_of(parts, index),
+                settled => return settled.of(index),
+            };
+            (batch, index) = part;
+        }
     }
 
     /// The outcome, if it is there. Never blocks.
     pub fn poll(&self) -> Option<Delivery> {
-        self.batch.outcome.get().map(|settled| settled.of(self.index))
+        let (mut batch, mut index) = (Arc::clone(&self.batch), self.index);
+        loop {
+            let part = match batch.outcome.get()? {
+                Settled::Split(parts) => part_of(parts, index),
+                settled => return Some(settled.of(index)),
+            };
+            (batch, index) = part;
+        }
     }
 
     /// The record's place in its batch, from 0.
@@ -86,9 +99,42 @@ pub(super) struct BatchFate {
 /// The outcome of a batch.
 #[derive(Clone, Debug)]
 pub(super) enum Settled {
-    Written { base_offset: Option<i64>, append_time: Option<i64> },
+    Written {
+        base_offset: Option<i64>,
+        append_time: Option<i64>,
+    },
     NotWritten(Error),
     Unknown(Error),
+    /// It was too large, and each part has an outcome of its own: the fate of the first part, and
+    /// behind which records the fate of which other one begins.
+    Split(Arc<Parts>),
+}
+
+/// The parts of a batch that was split.
+#[derive(Debug)]
+pub(super) struct Parts {
+    first: Arc<BatchFate>,
+    others: Vec<(u32, Arc<BatchFate>)>,
+}
+
+impl Parts {
+    /// Parts of so many records each.
+    pub(super) fn new(fates: &[Arc<BatchFate>], counts: &[u32]) -> Self {
+        let starts = counts.iter().scan(0, |start, count| {
+            *start += count;
+            Some(*start)
+        });
+        let others = starts.zip(fates.iter().skip(1).cloned()).collect();
+        Self { first: fates.first().cloned().unwrap_or_default(), others }
+    }
+}
+
+/// The part that holds a record, and its place there.
+fn part_of(parts: &Parts, index: u32) -> (Arc<BatchFate>, u32) {
+    match parts.others.iter().rev().find(|(start, _)| *start <= index) {
+        Some((start, fate)) => (Arc::clone(fate), index - start),
+        None => (Arc::clone(&parts.first), index),
+    }
 }
 
 impl BatchFate {
@@ -131,8 +177,11 @@ impl Settled {
                 Self::NotWritten(if too_large(code) { error.with_hint(SPLIT) } else { error })
             }
             Outcome::NotWritten(reason) => {
-                let error = Error::new(ErrorKind::TimedOut, "the record was not written")
-                    .with("because", reason);
+                let kind = match reason {
+                    Reason::Aborted => ErrorKind::AbortRequired,
+                    _ => ErrorKind::TimedOut,
+                };
+                let error = Error::new(kind, "the record was not written").with("because", reason);
                 Self::NotWritten(explained(error.at(topic, partition), &reason, last))
             }
             Outcome::Unknown(reason) => {
@@ -156,7 +205,7 @@ impl Settled {
     /// The error of a batch that was not, or not certainly, written.
     pub(super) fn error(&self) -> Option<&Error> {
         match self {
-            Self::Written { .. } => None,
+            Self::Written { .. } | Self::Split(_) => None,
             Self::NotWritten(error) | Self::Unknown(error) => Some(error),
         }
     }
@@ -169,6 +218,10 @@ impl Settled {
             },
             Self::NotWritten(error) => Delivery::NotWritten(error.clone()),
             Self::Unknown(error) => Delivery::Unknown(error.clone()),
+            Self::Split(_) => Delivery::Unknown(Error::new(
+                ErrorKind::Internal,
+                "the outcome of a part was looked for in the whole",
+            )),
         }
     }
 }
@@ -188,5 +241,4 @@ fn explained(error: Error, reason: &Reason, last: Option<&Error>) -> Error {
     }
 }
 
-const SPLIT: &str =
-    "batches are not split yet: lower batch.size, or raise the topic's max.message.bytes";
+const SPLIT: &str = "the record alone is larger than the topic allows: raise its max.message.bytes";
