@@ -24,6 +24,8 @@
 //! ```
 
 mod checks;
+mod committer;
+mod coordinator;
 mod faults;
 mod knowledge;
 mod network;
@@ -32,6 +34,8 @@ mod pool;
 mod reader;
 mod records;
 mod trace;
+mod transactional;
+mod verdicts;
 mod writer;
 
 use std::collections::VecDeque;
@@ -48,6 +52,7 @@ use crate::link::LinkOptions;
 
 pub use checks::{Rule, Tally, Violation};
 pub use plants::Plant;
+pub use transactional::{TransactionReport, run_transactions};
 
 use checks::Ledger;
 use faults::Faults;

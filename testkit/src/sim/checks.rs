@@ -37,6 +37,10 @@ pub enum Rule {
     FramesWhole,
     /// No machine asks to be called at a time that has passed.
     NoBusyLoop,
+    /// A transaction's records are all visible to readers of committed records, or none is.
+    AllOrNothing,
+    /// What was told of a transaction's end is what happened.
+    EndsAreTrue,
     /// The world comes to rest in bounded time and steps; without faults all goes well again.
     ComesToRest,
 }

@@ -26,6 +26,10 @@ pub(super) struct Faults {
     /// When dead brokers come back.
     dead: Vec<(Instant, i32)>,
     rules: Vec<RuleId>,
+    /// What can be refused, and how.
+    apis: &'static [(ApiKey, &'static [ErrorCode])],
+    /// The transactional id whose coordinator moves.
+    moving: Option<&'static str>,
     over: bool,
 }
 
@@ -46,8 +50,16 @@ impl Faults {
             truce: now + lasting,
             dead: Vec::new(),
             rules: Vec::new(),
+            apis: APIS,
+            moving: None,
             over: false,
         }
+    }
+
+    /// Has transactions in trouble, too: their requests are refused, and their coordinator moves.
+    pub(super) fn with_transactions(mut self) -> Self {
+        (self.apis, self.moving) = (TRANSACTIONS, Some(super::committer::ID));
+        self
     }
 
     /// Whether nothing goes wrong any more.
@@ -113,6 +125,11 @@ impl Faults {
                 let mut rng = self.rng.fork();
                 format!("cut {:?}", net.cut_one(now, &mut rng))
             }
+            6 if self.moving.is_some() => {
+                let node = self.rng.i32(1..=self.brokers);
+                let moved = net.cluster.move_coordinator(self.moving.unwrap_or(""), node);
+                format!("the coordinator moves to {node}: {moved}")
+            }
             6 => {
                 let node = self.rng.i32(1..=self.brokers);
                 net.cluster.forget_fetch_sessions(node);
@@ -128,7 +145,7 @@ impl Faults {
     }
 
     fn rule(&mut self) -> Intercept {
-        let (key, codes) = self.rng.choice(APIS).copied().unwrap_or(APIS[0]);
+        let (key, codes) = self.rng.choice(self.apis).copied().unwrap_or(APIS[0]);
         let fault = match self.rng.u8(..8) {
             0..3 => Fault::Fail(self.rng.choice(codes).copied().unwrap_or(codes[0])),
             3 => Fault::Delay(Duration::from_millis(self.rng.u64(1..2_500))),
@@ -149,6 +166,25 @@ const APIS: &[(ApiKey, &[ErrorCode])] = &[
     (ApiKey::Metadata, METADATA),
     (ApiKey::InitProducerId, &[ErrorCode::COORDINATOR_LOAD_IN_PROGRESS]),
     (ApiKey::ApiVersions, &[ErrorCode::UNSUPPORTED_VERSION]),
+];
+
+/// The same for transactions.
+const TRANSACTIONS: &[(ApiKey, &[ErrorCode])] = &[
+    (ApiKey::Produce, PRODUCE),
+    (ApiKey::EndTxn, COORDINATOR),
+    (ApiKey::EndTxn, COORDINATOR),
+    (ApiKey::AddPartitionsToTxn, COORDINATOR),
+    (ApiKey::InitProducerId, COORDINATOR),
+    (ApiKey::FindCoordinator, &[ErrorCode::COORDINATOR_NOT_AVAILABLE]),
+    (ApiKey::Metadata, METADATA),
+];
+
+/// Refusals of a coordinator that has done nothing.
+const COORDINATOR: &[ErrorCode] = &[
+    ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode::COORDINATOR_NOT_AVAILABLE,
+    ErrorCode::NOT_COORDINATOR,
+    ErrorCode::CONCURRENT_TRANSACTIONS,
 ];
 
 /// Refusals that a broker gives without having written, in doubt or for good.

@@ -107,6 +107,12 @@ impl Network {
             .ok_or_else(|| Violation::new(Rule::FramesWhole, format!("{} unsupported", R::KEY)))
     }
 
+    /// The level of a feature that the broker of this connection told, 0 for none.
+    pub(super) fn feature(&self, id: WireId, name: &str) -> i16 {
+        let versions = self.wires.get(&id).and_then(|wire| wire.versions.as_ref());
+        versions.and_then(|versions| versions.feature(name)).unwrap_or(0)
+    }
+
     /// Sends a request. `None`: the connection takes no more.
     pub(super) fn request<R: Request>(
         &mut self,

@@ -37,6 +37,13 @@ pub enum Plant {
     IgnoreStop,
     /// The last metadata answer is believed, even of a broker that is behind.
     BelieveOldEpochs,
+    /// A transaction's end that was lost is taken for done, and asked for again while the next
+    /// transaction is open.
+    EndIntoNext,
+    /// A transaction's commit is asked for before its batches are acknowledged.
+    CommitBeforeAcks,
+    /// After an end in doubt the producer goes on under the same epoch.
+    NoInitAfterUnknown,
 }
 
 /// Alters produce requests as the planted bug would.
@@ -154,6 +161,9 @@ impl Plant {
             Self::CursorBeforeRecords | Self::RereadRange => &[Rule::ReadsTheLog],
             Self::IgnoreStop => &[Rule::StaysInRange],
             Self::BelieveOldEpochs => &[Rule::EpochsRise],
+            Self::EndIntoNext | Self::CommitBeforeAcks | Self::NoInitAfterUnknown => {
+                &[Rule::AllOrNothing, Rule::EndsAreTrue]
+            }
         }
     }
 }
