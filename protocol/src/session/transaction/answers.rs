@@ -114,10 +114,9 @@ impl Transactions {
         if code == ErrorCode::INVALID_TXN_STATE && nothing {
             verdict = Verdict::Done;
         }
-        // These say that it is not committed and never will be, whatever became of earlier copies.
-        if matches!(code, ErrorCode::INVALID_TXN_STATE | ErrorCode::TRANSACTION_ABORTABLE) {
+        // There is nothing that this or an earlier copy could commit.
+        if code == ErrorCode::INVALID_TXN_STATE {
             self.open.end_in_doubt = false;
-            self.open.doubt = true;
         }
         match verdict {
             Verdict::Done => {
@@ -128,6 +127,11 @@ impl Transactions {
             }
             Verdict::AbortOnly if end == End::Committed && !self.open.end_in_doubt => {
                 self.refuse_commit(Cause::Broker(code));
+            }
+            Verdict::AbortOnly
+                if end == End::Committed && code == ErrorCode::TRANSACTION_ABORTABLE =>
+            {
+                self.abort_in_doubt();
             }
             Verdict::AbortOnly => self.fail(TransactionError::Refused(code)),
             _ => self.obey(now, flight, verdict, code),

@@ -61,6 +61,19 @@ impl Transactions {
         self.state = if self.bump { State::AwaitingProducerId } else { State::AwaitingBegin };
     }
 
+    /// The coordinator demands an abort of a transaction that a copy of the commit, still on its way,
+    /// may yet commit. Only the answer to the abort decides.
+    pub(super) fn abort_in_doubt(&mut self) {
+        self.open.doubt = true;
+        match self.waiter.take_if(|(waiter, _)| *waiter == Waiter::End) {
+            Some(_) => {
+                self.state = State::AwaitingResolution(End::Aborted);
+                self.push(TransactionEvent::Ended(Err(TransactionError::OutcomeUnknown)));
+            }
+            None => self.state = State::AwaitingAnswer(End::Aborted),
+        }
+    }
+
     /// The coordinator will certainly not commit: what is left is to abort.
     pub(super) fn refuse_commit(&mut self, cause: Cause) {
         self.open.doubt = true;

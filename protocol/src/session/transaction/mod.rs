@@ -15,6 +15,7 @@
 //! | awaiting answer | answer | awaiting begin, or awaiting producer id if the epoch has to rise | `Ended` |
 //! | awaiting answer | the command's time is up | awaiting resolution | `Ended`: outcome unknown |
 //! | awaiting resolution | `init`, `begin` | awaiting answer | the same `EndTxn` |
+//! | awaiting answer, a copy in doubt | the coordinator demands an abort | awaiting resolution | `Ended`: outcome unknown; then `EndTxn` to abort |
 //! | any | fenced, refused for good | failed | `Broken`, and the command's error |
 //!
 //! **Two protocols.** Where the cluster runs `transaction.version` 2 (KIP-890), leaders add

@@ -513,6 +513,29 @@ fn a_coordinator_that_demands_an_abort_gets_it() {
 }
 
 #[test]
+fn an_abort_demanded_of_a_commit_in_doubt_is_known_when_the_abort_is_answered() {
+    let mut bench = Bench::open(1);
+    let first = bench.end(End::Committed);
+    bench.machine.handle_failure(bench.now, first.id, true);
+    bench.wait(PAUSE);
+    let again = bench.call();
+    bench.events();
+    // The first copy may still be on its way, and would be obeyed.
+    bench.answer(&again, done(ErrorCode::TRANSACTION_ABORTABLE));
+    assert_eq!(bench.events(), [not_ended(TransactionError::OutcomeUnknown)]);
+    assert!(bench.try_call().is_none());
+    bench.machine.init(bench.now);
+    let call = bench.call();
+    let TransactionRequest::End(request) = &call.request else { panic!("{call:?}") };
+    assert!(!request.committed);
+    bench.answer(&call, done(ErrorCode::NONE));
+    let call = bench.call();
+    bench.answer(&call, id(7, 1));
+    let found_out = TransactionEvent::Initialised(Ok(Some(End::Aborted)));
+    assert_eq!(bench.events(), [identity(7, 1), found_out]);
+}
+
+#[test]
 fn offsets_go_by_two_requests_in_version_1_and_one_in_version_2() {
     for level in [1, 2] {
         let mut bench = Bench::ready(level);
