@@ -5,7 +5,6 @@
 //! `testkit/java`; they are compiled once per version of Kafka, beside the cached jars.
 
 mod ask;
-mod compile;
 mod records;
 
 use std::collections::HashMap;
@@ -19,7 +18,7 @@ use bytes::Bytes;
 
 use self::ask::{Answer, Question};
 pub use self::records::{BatchSpec, JavaBatch, JavaRecord, Marker, RecordSpec};
-use crate::java::{Jars, Supervised, java, jvm};
+use crate::java::{Jars, Source, Supervised, java, jvm};
 use crate::outside::{Error, in_test};
 
 /// A Java program that answers questions, one after the other. It ends when this is dropped.
@@ -41,7 +40,7 @@ impl Java {
     pub fn start(version: &str) -> Result<Self, Error> {
         let java = java()?;
         let jars = Jars::of_clients(version)?;
-        let class_path = compile::class_path(&jars)?;
+        let class_path = jars.compile("oracle", &SOURCES)?;
         let mut command = jvm(&java, &class_path);
         command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error").arg("klamm.Oracle");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -291,3 +290,12 @@ fn read_frame(stdout: &mut impl Read) -> io::Result<Bytes> {
 pub const NEXT: &str = "4.4.0";
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+const SOURCES: [Source<'static>; 6] = [
+    ("Answer.java", include_str!("../java/klamm/Answer.java")),
+    ("Messages.java", include_str!("../java/klamm/Messages.java")),
+    ("Oracle.java", include_str!("../java/klamm/Oracle.java")),
+    ("Question.java", include_str!("../java/klamm/Question.java")),
+    ("RandomBytes.java", include_str!("../java/klamm/RandomBytes.java")),
+    ("RecordSets.java", include_str!("../java/klamm/RecordSets.java")),
+];
