@@ -85,7 +85,7 @@ pub(crate) fn measure(command: Command, name: &str, job: &Job<'_>) -> Run {
 
 /// The file with the values that everybody writes, one behind the other.
 pub(crate) fn values_file() -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("values");
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("values-{DISTINCT}"));
     if !path.exists() {
         fs::write(&path, values(DISTINCT).concat()).unwrap();
     }
@@ -106,8 +106,8 @@ fn peak(status: &str) -> f64 {
 
 /// The variable that names the file with the values.
 pub(crate) const VALUES: &str = "KLAMM_BENCH_VALUES";
-/// Different values, which come again and again; more than any batch of a megabyte holds.
-const DISTINCT: usize = 16_000;
+/// Different values, which come again and again: more than any batch of a megabyte holds, also of those who take every fourth.
+const DISTINCT: usize = 16_001;
 const UTIME: usize = 11;
 const STIME: usize = 12;
 /// What Linux tells programs on every architecture that this runs on.

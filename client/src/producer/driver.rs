@@ -97,6 +97,11 @@ impl Driver {
             self.poll_news(cx);
             self.poll_identity(cx);
             let lingers = self.send_all(cx);
+            if lingers.is_some_and(|due| due <= Instant::now()) {
+                // There is more to take. First connections, and callers, have their turn.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.deserted && self.queue.is_idle() && self.accumulator.is_drained() {
                 return Poll::Ready(());
             }
@@ -183,8 +188,8 @@ impl Driver {
         }
     }
 
-    /// Moves batches to brokers and outcomes to callers until nothing moves. Returns when the next
-    /// open batch is due.
+    /// Moves batches to brokers and outcomes to callers until nothing moves, or there are more batches
+    /// than should be taken at once. Returns when the next batch is due.
     fn send_all(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
         loop {
             let now = Instant::now();
@@ -193,7 +198,7 @@ impl Driver {
             let mut moved = self.poll_links(cx);
             moved |= self.send_requests(cx, now);
             moved |= self.drain_events(cx);
-            if !moved {
+            if !moved || lingers.is_some_and(|due| due <= now) {
                 return lingers;
             }
         }
@@ -354,8 +359,8 @@ impl Driver {
     /// Ends every batch, also those that are still open.
     fn abandon(&mut self) {
         self.accumulator.flush();
-        let mut batches = Vec::new();
-        self.accumulator.collect(Instant::now(), |_| true, &mut batches);
+        let (mut batches, now) = (Vec::new(), Instant::now());
+        while self.accumulator.collect(now, |_| true, &mut batches).is_some_and(|due| due <= now) {}
         for open in batches {
             let (topic, partition) =
                 self.accumulator.place_of(open.slot).unwrap_or((Arc::from(""), -1));

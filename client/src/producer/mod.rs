@@ -14,16 +14,18 @@ mod ticket;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use klamm_protocol::records::{HeaderParts, RecordParts};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 
-use accumulator::{Accumulator, Appended};
+use accumulator::{Accumulator, Appended, News};
 use driver::{Command, Driver};
 
 pub use options::ProducerOptions;
@@ -42,6 +44,9 @@ struct Shared {
     accumulator: Arc<Accumulator>,
     commands: mpsc::Sender<Command>,
     max_block: Duration,
+    /// The driver should have its turn before the next record: on a runtime of one thread it has none
+    /// while a caller appends and appends.
+    crowded: AtomicBool,
 }
 
 impl Client {
@@ -59,8 +64,13 @@ impl Client {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let driver = Driver::new(self.clone(), Arc::clone(&accumulator), &options, inbox);
         tokio::spawn(driver.run());
-        let shared =
-            Shared { client: self.clone(), accumulator, commands, max_block: options.max_block };
+        let shared = Shared {
+            client: self.clone(),
+            accumulator,
+            commands,
+            max_block: options.max_block,
+            crowded: AtomicBool::new(false),
+        };
         Ok(Producer(Arc::new(shared)))
     }
 }
@@ -90,9 +100,13 @@ impl Producer {
         H: Iterator<Item = HeaderParts<'a>> + Clone,
     {
         let shared = &*self.0;
+        if shared.crowded.load(Ordering::Relaxed) {
+            shared.crowded.store(false, Ordering::Relaxed);
+            yield_now().await;
+        }
         // The common case needs neither a clock nor a waiter.
         match shared.accumulator.try_append(topic, partition, &record)? {
-            Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
+            Appended::Done(ticket, news) => return Ok(shared.done(ticket, news)),
             Appended::NoRoom | Appended::UnknownPlace => {}
         }
         let deadline = Instant::now() + shared.max_block;
@@ -100,7 +114,7 @@ impl Producer {
         loop {
             let room = shared.accumulator.room();
             match shared.accumulator.try_append(topic, partition, &record)? {
-                Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
+                Appended::Done(ticket, news) => return Ok(shared.done(ticket, news)),
                 Appended::UnknownPlace => {
                     shared.learn_topic(topic, partition, asked, deadline).await?;
                     asked = true;
@@ -154,8 +168,9 @@ impl fmt::Debug for Producer {
 
 impl Shared {
     #[inline]
-    fn done(&self, ticket: Ticket, wake: bool) -> Ticket {
-        if wake {
+    fn done(&self, ticket: Ticket, news: News) -> Ticket {
+        if news != News::Nothing {
+            self.crowded.store(news == News::Full, Ordering::Relaxed);
             self.wake();
         }
         ticket

@@ -17,9 +17,12 @@ pub(super) async fn produce(task: &Task) {
     options.batch_size = 256 << 10;
     options.linger = Duration::from_millis(5);
     let producer = producer(&client, task, options);
-    for number in 0..task.count {
-        // The flush tells what became of it.
-        let _ = append(&producer, task, number).await;
+    for first in (0..task.count).step_by(CHUNK) {
+        let now = now();
+        for number in first..task.count.min(first + CHUNK) {
+            // The flush tells what became of it.
+            let _ = append(&producer, task, number, now).await;
+        }
     }
     producer.flush().await.unwrap();
     Seen { records: task.count, bytes: task.count * klamm_bench::VALUE_LEN }.report();
@@ -43,7 +46,7 @@ pub(super) async fn ping(task: &Task) {
     let mut laps = Laps::new(task);
     while let Some(number) = laps.next() {
         let start = Instant::now();
-        append(&producer, task, number).await.delivered().await.into_result().unwrap();
+        append(&producer, task, number, now()).await.delivered().await.into_result().unwrap();
         laps.lap(start);
     }
     laps.report();
@@ -56,7 +59,7 @@ pub(super) async fn echo(task: &Task) {
     let mut laps = Laps::new(task);
     while let Some(number) = laps.next() {
         let start = Instant::now();
-        let ticket = append(&producer, task, number).await;
+        let ticket = append(&producer, task, number, now()).await;
         reader.next().await.unwrap().unwrap();
         laps.lap(start);
         ticket.delivered().await.into_result().unwrap();
@@ -89,10 +92,16 @@ fn reader(client: &Client, task: &Task) -> RangeReader {
     client.read_ranges(ranges.collect(), ReadOptions::default())
 }
 
-/// As the others do by themselves: the time is now, the key decides about the partition.
-async fn append(producer: &Producer, task: &Task, number: usize) -> Ticket {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+/// The key decides about the partition, as with the others.
+async fn append(producer: &Producer, task: &Task, number: usize, now: i64) -> Ticket {
     let key = key(number);
     let record = RecordParts::new(now, Some(&key), Some(task.value(number)));
     producer.append(&task.topic, None, record).await.unwrap()
 }
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// Records of one time, which is the caller's to say; librdkafka's batch API looks at the clock as rarely.
+const CHUNK: usize = 1_000;

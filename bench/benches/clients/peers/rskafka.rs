@@ -7,7 +7,7 @@ use std::time::Instant;
 use ::rskafka::client::ClientBuilder;
 use ::rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use ::rskafka::record::Record;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use klamm_bench::key;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -33,7 +33,8 @@ pub(super) async fn produce(task: &Task) {
         for (partition, sender) in senders.iter().enumerate() {
             let end = task.count.min(first + stride * BATCH);
             let numbers = (first + partition..end).step_by(stride);
-            sender.send(numbers.map(|number| record(task, number)).collect()).await.unwrap();
+            let now = Utc::now();
+            sender.send(numbers.map(|number| record(task, number, now)).collect()).await.unwrap();
         }
     }
     drop(senders);
@@ -76,7 +77,7 @@ pub(super) async fn ping(task: &Task) {
     while let Some(number) = laps.next() {
         let client = &clients[number % clients.len()];
         let start = Instant::now();
-        client.produce(vec![record(task, number)], codec(task)).await.unwrap();
+        client.produce(vec![record(task, number, Utc::now())], codec(task)).await.unwrap();
         laps.lap(start);
     }
     laps.report();
@@ -102,7 +103,7 @@ pub(super) async fn echo(task: &Task) {
     let mut laps = Laps::new(task);
     while let Some(number) = laps.next() {
         let client = Arc::clone(&writers[number % writers.len()]);
-        let (record, codec) = (record(task, number), codec(task));
+        let (record, codec) = (record(task, number, Utc::now()), codec(task));
         let start = Instant::now();
         let sent = tokio::spawn(async move { client.produce(vec![record], codec).await.unwrap() });
         seen.recv().await.unwrap();
@@ -131,12 +132,12 @@ fn codec(task: &Task) -> Compression {
     }
 }
 
-fn record(task: &Task, number: usize) -> Record {
+fn record(task: &Task, number: usize, now: DateTime<Utc>) -> Record {
     Record {
         key: Some(key(number).to_vec()),
         value: Some(task.value(number).to_vec()),
         headers: Default::default(),
-        timestamp: Utc::now(),
+        timestamp: now,
     }
 }
 
