@@ -28,6 +28,11 @@ pub fn values(count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// A record's key: its number.
+pub fn key(number: usize) -> [u8; 8] {
+    (number as u64).to_be_bytes()
+}
+
 /// Measurements that belong together, each told against the first.
 ///
 /// They are taken in turns, so that a machine that is busy or hot for a while is so for all of

@@ -4,6 +4,7 @@
 //! tools work against any bootstrap list, a real cluster's or the embedded broker's, and so judge
 //! both with code that is not ours.
 
+mod compile;
 mod find;
 mod jars;
 mod process;
@@ -13,9 +14,11 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-pub(crate) use self::find::{java, javac, jvm, maven};
+pub use self::compile::Source;
+pub use self::find::java;
+pub(crate) use self::find::{jvm, maven};
 pub use self::jars::Jars;
-pub(crate) use self::jars::{is_cached, lock};
+pub(crate) use self::jars::is_cached;
 pub use self::process::Supervised;
 pub(crate) use self::process::{Watch, run};
 use crate::outside::Error;

@@ -6,7 +6,6 @@
 //! `testkit/java`; they are compiled once per version of Kafka, beside the cached jars.
 
 mod ask;
-mod compile;
 mod groups;
 mod partitions;
 mod records;
@@ -24,7 +23,7 @@ use self::ask::{Answer, Question};
 pub use self::groups::{AssignmentSpec, GroupSpec, MemberSpec, Named, Replicas, SubscriptionSpec};
 pub use self::partitions::{Draw, KeyPartition, Waiting};
 pub use self::records::{BatchSpec, JavaBatch, JavaRecord, Marker, RecordSpec};
-use crate::java::{Jars, Supervised, java, jvm};
+use crate::java::{Jars, Source, Supervised, java, jvm};
 use crate::outside::{Error, in_test};
 
 /// A Java program that answers questions, one after the other. It ends when this is dropped.
@@ -46,7 +45,7 @@ impl Java {
     pub fn start(version: &str) -> Result<Self, Error> {
         let java = java()?;
         let jars = Jars::of_clients(version)?;
-        let class_path = compile::class_path(&jars)?;
+        let class_path = jars.compile("oracle", &SOURCES, &IF_IT_FITS)?;
         let mut command = jvm(&java, &class_path);
         command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
         // Members that claim the same are what tests of assignors are about.
@@ -286,3 +285,18 @@ pub const NEXT: &str = "4.4.0";
 const STICKY_ASSIGNOR: &str = "org.apache.kafka.clients.consumer.internals.AbstractStickyAssignor";
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+const SOURCES: [Source<'static>; 8] = [
+    ("Answer.java", include_str!("../java/klamm/Answer.java")),
+    ("Groups.java", include_str!("../java/klamm/Groups.java")),
+    ("Messages.java", include_str!("../java/klamm/Messages.java")),
+    ("Oracle.java", include_str!("../java/klamm/Oracle.java")),
+    ("Partitions.java", include_str!("../java/klamm/Partitions.java")),
+    ("Question.java", include_str!("../java/klamm/Question.java")),
+    ("RandomBytes.java", include_str!("../java/klamm/RandomBytes.java")),
+    ("RecordSets.java", include_str!("../java/klamm/RecordSets.java")),
+];
+
+/// What uses classes that Kafka changes from one minor version to the next.
+const IF_IT_FITS: [Source<'static>; 1] =
+    [("DrawnPartition.java", include_str!("../java/klamm/DrawnPartition.java"))];

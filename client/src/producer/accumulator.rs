@@ -3,6 +3,7 @@
 //! memory, so that callers wait instead of it growing.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(super) struct AccumulatorOptions {
 
 #[derive(Debug, Default)]
 struct State {
-    topics: HashMap<Arc<str>, Topic>,
+    topics: HashMap<Arc<str>, Topic, BuildHasherDefault<NameHasher>>,
     slots: Vec<Slot>,
     /// Batches that take no more records, oldest first.
     full: VecDeque<Open>,
@@ -106,12 +107,23 @@ pub(super) struct Hold {
 /// What came of trying to append.
 #[derive(Debug)]
 pub(super) enum Appended {
-    /// It is in a batch. The flag says whether the driver has to look.
-    Done(Ticket, bool),
+    /// It is in a batch.
+    Done(Ticket, News),
     /// The topic, or this partition of it, is not known here.
     UnknownPlace,
     /// There is no memory left.
     NoRoom,
+}
+
+/// What an appended record means for the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing: its batch was known to be open.
+    Nothing,
+    /// A batch was opened, whose time will come.
+    Opened,
+    /// A batch is full.
+    Full,
 }
 
 impl Accumulator {
@@ -163,7 +175,7 @@ impl Accumulator {
                 .with_hint("raise max.request.size, and max.message.bytes of the topic")
         };
         match appended {
-            Ok((ticket, wake)) => Ok(Appended::Done(ticket, wake)),
+            Ok((ticket, news)) => Ok(Appended::Done(ticket, news)),
             Err(PushError::TooLarge { size, limit: most }) => Err(limit(size, most)),
             Err(PushError::Full) => {
                 Err(Error::new(ErrorKind::Internal, "an empty batch took no record"))
@@ -213,7 +225,8 @@ impl Accumulator {
     }
 
     /// Takes batches that are full, and those whose time has come while their partition has nothing
-    /// waiting (`idle`): as long as it has, they may grow. Returns when the next one is due.
+    /// waiting (`idle`): as long as it has, they may grow. Returns when the next one is due: now, if
+    /// there are more than should be taken at once.
     pub(super) fn collect(
         &self,
         now: Instant,
@@ -223,7 +236,14 @@ impl Accumulator {
         let mut state = self.lock();
         let (hurry, below) = (state.starving, state.flush_below);
         let State { slots, full, lingering, .. } = &mut *state;
-        out.extend(full.drain(..));
+        let mut room = TAKEN_AT_ONCE;
+        while let Some(open) = full.pop_front() {
+            room = room.saturating_sub(open.builder.size());
+            out.push(open);
+            if room == 0 {
+                return Some(now);
+            }
+        }
         let mut next = None;
         lingering.retain(|(created, slot, number)| {
             let Some(open) = slots.get_mut(*slot).map(|slot| &mut slot.open) else { return false };
@@ -367,16 +387,18 @@ impl State {
         index: usize,
         record: &RecordParts<'a, H>,
         options: &AccumulatorOptions,
-    ) -> Result<(Ticket, bool), PushError>
+    ) -> Result<(Ticket, News), PushError>
     where
         H: Iterator<Item = HeaderParts<'a>> + Clone,
     {
         let slot = self.slots.get_mut(index).ok_or(PushError::Full)?;
+        let mut news = News::Opened;
         if let Some(open) = &mut slot.open {
             match open.push(record, &mut self.used) {
                 Err(PushError::Full) => self.full.extend(slot.open.take()),
-                pushed => return pushed.map(|ticket| (ticket, false)),
+                pushed => return pushed.map(|ticket| (ticket, News::Nothing)),
             }
+            news = News::Full;
         }
         let builder = self.spare.pop().unwrap_or_else(|| BatchBuilder::new(options.batch));
         let number = self.next_number;
@@ -398,7 +420,7 @@ impl State {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.open = Some(open);
         }
-        Ok((ticket, true))
+        Ok((ticket, news))
     }
 }
 
@@ -461,6 +483,40 @@ impl Topic {
     }
 }
 
+/// Hashes a topic's name, once for each record. Names are the caller's own, so nobody is out for
+/// collisions.
+#[derive(Debug, Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        for word in words.iter().chain(&[last]) {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(byte.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(ODD);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table looks at the highest and the lowest bits; a product's best ones are high.
+        self.0 ^ self.0 >> 32
+    }
+}
+
+/// The golden ratio's digits.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// How many bytes are taken at once, so that the first are on their way while the next are
+/// compressed.
+const TAKEN_AT_ONCE: usize = 1 << 20;
 /// Builders kept for reuse.
 const SPARE_BUILDERS: usize = 16;
 

@@ -109,6 +109,11 @@ impl Driver {
             self.poll_news(cx);
             self.poll_identity(cx);
             let lingers = self.send_all(cx);
+            if lingers.is_some_and(|due| due <= Instant::now()) {
+                // There is more to take. First connections, and callers, have their turn.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.deserted && self.is_at_rest() {
                 return Poll::Ready(());
             }
@@ -211,8 +216,8 @@ impl Driver {
         }
     }
 
-    /// Moves batches to brokers and outcomes to callers until nothing moves. Returns when the next
-    /// open batch is due.
+    /// Moves batches to brokers and outcomes to callers until nothing moves, or there are more batches
+    /// than should be taken at once. Returns when the next batch is due.
     fn send_all(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
         loop {
             let now = Instant::now();
@@ -222,7 +227,7 @@ impl Driver {
             moved |= self.send_requests(cx, now);
             moved |= self.drain_events(cx);
             moved |= self.poll_carrier(cx);
-            if !moved {
+            if !moved || lingers.is_some_and(|due| due <= now) {
                 return lingers;
             }
         }
@@ -455,8 +460,8 @@ impl Driver {
     /// Ends every batch, also those that are still open.
     fn abandon(&mut self) {
         self.accumulator.flush();
-        let mut batches = Vec::new();
-        self.accumulator.collect(Instant::now(), |_| true, &mut batches);
+        let (mut batches, now) = (Vec::new(), Instant::now());
+        while self.accumulator.collect(now, |_| true, &mut batches).is_some_and(|due| due <= now) {}
         for open in batches {
             let (topic, partition) =
                 self.accumulator.place_of(open.slot).unwrap_or((Arc::from(""), -1));

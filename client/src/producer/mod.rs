@@ -18,16 +18,18 @@ mod transactions;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use klamm_protocol::records::{HeaderParts, RecordParts};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 
-use accumulator::{Accumulator, Appended};
+use accumulator::{Accumulator, Appended, News};
 use driver::{Command, Driver};
 use transactions::Carrier;
 
@@ -51,6 +53,9 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     max_block: Duration,
     partitioner: Option<CustomPartitioner>,
+    /// The driver should have its turn before the next record: on a runtime of one thread it has none
+    /// while a caller appends and appends.
+    crowded: AtomicBool,
 }
 
 impl Client {
@@ -87,6 +92,7 @@ fn spawn(client: &Client, options: &ProducerOptions, carrier: Option<Carrier>) -
         commands,
         max_block: options.max_block,
         partitioner: options.partitioner.clone(),
+        crowded: AtomicBool::new(false),
     }))
 }
 
@@ -119,9 +125,13 @@ impl Producer {
             Some(custom) if partition.is_none() => shared.choose(custom, topic, &record).await?,
             _ => partition,
         };
+        if shared.crowded.load(Ordering::Relaxed) {
+            shared.crowded.store(false, Ordering::Relaxed);
+            yield_now().await;
+        }
         // The common case needs neither a clock nor a waiter.
         match shared.accumulator.try_append(topic, partition, &record)? {
-            Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
+            Appended::Done(ticket, news) => return Ok(shared.done(ticket, news)),
             Appended::NoRoom | Appended::UnknownPlace => {}
         }
         let deadline = Instant::now() + shared.max_block;
@@ -129,7 +139,7 @@ impl Producer {
         loop {
             let room = shared.accumulator.room();
             match shared.accumulator.try_append(topic, partition, &record)? {
-                Appended::Done(ticket, wake) => return Ok(shared.done(ticket, wake)),
+                Appended::Done(ticket, news) => return Ok(shared.done(ticket, news)),
                 Appended::UnknownPlace => {
                     shared.learn_topic(topic, partition, asked, deadline).await?;
                     asked = true;
@@ -188,8 +198,9 @@ impl fmt::Debug for Producer {
 
 impl Shared {
     #[inline]
-    fn done(&self, ticket: Ticket, wake: bool) -> Ticket {
-        if wake {
+    fn done(&self, ticket: Ticket, news: News) -> Ticket {
+        if news != News::Nothing {
+            self.crowded.store(news == News::Full, Ordering::Relaxed);
             self.wake();
         }
         ticket

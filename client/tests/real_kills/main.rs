@@ -6,6 +6,7 @@
 mod common;
 mod idempotent;
 mod judge;
+mod transactions;
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub(crate) fn jvm(java: &Path, class_path: &OsStr) -> Command {
 /// # Errors
 ///
 /// [`Error::Missing`] with what was looked for.
-pub(crate) fn java() -> Result<PathBuf, Error> {
+pub fn java() -> Result<PathBuf, Error> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let java = program("java").ok_or("no java in JAVA_HOME or on the PATH")?;
