@@ -163,6 +163,22 @@ async fn keys_decide_as_javas_do_and_records_without_a_key_stick_together() {
 }
 
 #[tokio::test]
+async fn records_without_a_key_move_on_after_a_batchs_worth_of_bytes() {
+    let door = cluster(1).await;
+    topic(&door, 5);
+    let client = client(&door).await;
+    let producer = producer(&client, |options| options.batch_size = 1 << 10);
+    let value = [0; 100];
+    for _ in 0..2000 {
+        let _ = producer.append("t", None, RecordParts::new(0, None, Some(&value))).await.unwrap();
+    }
+    producer.flush().await.unwrap();
+    // Some 200 draws: that one of five partitions is never drawn would be a wonder.
+    assert!(ends(&door).iter().all(|end| *end > 0), "{:?}", ends(&door));
+    assert_eq!(ends(&door).iter().sum::<i64>(), 2000);
+}
+
+#[tokio::test]
 async fn errors_of_appending_name_what_is_wrong() {
     let door = cluster(1).await;
     topic(&door, 1);

@@ -22,6 +22,7 @@
 #![deny(missing_docs)]
 
 pub mod allocation;
+pub mod consumer_protocol;
 pub mod frame;
 pub mod inflate;
 pub mod mutate;
@@ -42,6 +43,7 @@ pub struct Target {
 
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[
+    Target { name: "consumer_protocol", property: consumer_protocol::property, rounds: 2000 },
     Target { name: "frame_reader", property: frame::property, rounds: 4000 },
     Target { name: "inflate_gzip", property: inflate::gzip, rounds: 500 },
     Target { name: "inflate_lz4", property: inflate::lz4, rounds: 500 },

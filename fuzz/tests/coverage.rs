@@ -1,4 +1,5 @@
-//! The seeds of message targets: there is a good one for every API in every version.
+//! The seeds of message targets: there is a good one for every API in every version, and groups whose
+//! members speak every version of the consumer protocol.
 //!
 //! They are random messages, drawn by the same model of Kafka's definitions that the protocol's
 //! tests use. After a new API or version: `cargo test -p klamm-fuzz --test coverage -- --ignored`.
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use klamm_protocol::api::Request;
+use klamm_protocol::assign::{Assignor, Subscription, TopicPartition};
 use klamm_protocol::header::{
     decode_request, decode_request_header, decode_response, request_header_version,
     response_header_version,
@@ -49,6 +51,12 @@ fn write_seeds() {
     }
     for (name, stream) in STREAMS {
         write(&folder("frame_reader").join(name), stream);
+    }
+    for version in 0..=3 {
+        for assignor in Assignor::ALL {
+            let name = format!("{assignor}-v{version}");
+            write(&folder("consumer_protocol").join(name), &group_seed(assignor, version));
+        }
     }
 }
 
@@ -101,6 +109,25 @@ fn response_seed(api: &Api, version: i16) -> Vec<u8> {
     seed.extend(CORRELATION);
     seed.extend((response_header_version(api.key, version) >= 1).then_some(0));
     seed.extend(draw(&format!("{}Response", api.name), version));
+    seed
+}
+
+/// Three members in a second generation, of which one has missed the first.
+fn group_seed(assignor: Assignor, version: i16) -> Vec<u8> {
+    let mut seed = vec![3, 0, 5, 1, 0b0110_1001];
+    for (index, topics) in [&["a", "b"][..], &["b", "c", "d"], &["a", "b"]].iter().enumerate() {
+        let number = index as i32;
+        let owned = [0, number + 1].map(|partition| TopicPartition::new("b", partition));
+        let generation = 7 - number % 2;
+        let mut subscription = Subscription::to(topics.iter().copied());
+        subscription.user_data = assignor.user_data(generation, Some(&owned)).expect("short names");
+        subscription.owned = owned.into();
+        subscription.generation = Some(generation);
+        subscription.rack = Some(format!("rack-{index}"));
+        let blob = subscription.encode(version).expect("a version that there is");
+        seed.extend((blob.len() as u16).to_be_bytes());
+        seed.extend(blob);
+    }
     seed
 }
 

@@ -8,7 +8,8 @@
 //! 2. [`code`], [`api`]: broker error codes; which requests there are.
 //! 3. [`frame`], [`header`]: a stream to frames, frames to headers.
 //! 4. [`messages`]: requests and responses, one file per API. [`records`]: record sets to records.
-//!    [`partition`]: which partition a record goes to.
+//!    [`partition`]: which partition a record goes to. [`assign`]: which member of a group reads
+//!    which partition.
 //! 5. [`session`]: what to do next, as pure machines.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@
 extern crate self as klamm_protocol;
 
 pub mod api;
+pub mod assign;
 pub mod code;
 pub mod error;
 pub mod frame;

@@ -1,11 +1,14 @@
 //! Kafka's own Java code as a judge of ours: one small Java program, kept alive, that builds and
-//! reads record sets and messages with the classes of the kafka-clients jar.
+//! reads record sets, messages and the blobs of consumer groups, and assigns and chooses partitions,
+//! with the classes of the kafka-clients jar.
 //!
 //! In: typed questions. Out: what Java says, each within a deadline. The program's sources lie in
 //! `testkit/java`; they are compiled once per version of Kafka, beside the cached jars.
 
 mod ask;
 mod compile;
+mod groups;
+mod partitions;
 mod records;
 
 use std::collections::HashMap;
@@ -18,6 +21,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::ask::{Answer, Question};
+pub use self::groups::{AssignmentSpec, GroupSpec, MemberSpec, Named, Replicas, SubscriptionSpec};
+pub use self::partitions::{Draw, KeyPartition, Waiting};
 pub use self::records::{BatchSpec, JavaBatch, JavaRecord, Marker, RecordSpec};
 use crate::java::{Jars, Supervised, java, jvm};
 use crate::outside::{Error, in_test};
@@ -43,7 +48,10 @@ impl Java {
         let jars = Jars::of_clients(version)?;
         let class_path = compile::class_path(&jars)?;
         let mut command = jvm(&java, &class_path);
-        command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error").arg("klamm.Oracle");
+        command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
+        // Members that claim the same are what tests of assignors are about.
+        command.arg(format!("-Dorg.slf4j.simpleLogger.log.{STICKY_ASSIGNOR}=off"));
+        command.arg("klamm.Oracle");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let doing = || Error::io("starting the Java oracle");
         let mut process = Supervised::spawn(&mut command).map_err(doing())?;
@@ -102,21 +110,6 @@ impl Java {
             question.int64(*offset);
         }
         self.ask("compacting a record set", question)?.bytes()
-    }
-
-    /// Kafka's hash of each key.
-    ///
-    /// # Errors
-    ///
-    /// If the program is gone or too slow.
-    pub fn murmur2<K: AsRef<[u8]>>(&mut self, keys: &[K]) -> Result<Vec<i32>, Error> {
-        let mut question = Question::new(b'h');
-        question.int32(keys.len());
-        for key in keys {
-            question.bytes(Some(key.as_ref()));
-        }
-        let mut answer = self.ask("hashing keys", question)?;
-        keys.iter().map(|_| answer.int32()).collect()
     }
 
     /// Every API that this version of Kafka knows, by its key.
@@ -289,5 +282,7 @@ fn read_frame(stdout: &mut impl Read) -> io::Result<Bytes> {
 
 /// A version whose client is published while its broker is not: what clients will meet next.
 pub const NEXT: &str = "4.4.0";
+
+const STICKY_ASSIGNOR: &str = "org.apache.kafka.clients.consumer.internals.AbstractStickyAssignor";
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);

@@ -22,5 +22,5 @@ fn a_late_answer_is_never_taken_for_the_next_one() {
     java.set_limit(Duration::ZERO);
     assert!(matches!(java.apis(), Err(outside::Error::TimedOut { .. })));
     java.set_limit(Duration::from_secs(60));
-    assert!(java.murmur2(&["key"]).is_err());
+    assert!(java.partitions_of(&["key"], 1).is_err());
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use klamm_protocol::partition::{StickyPartition, partition_for_key};
+use klamm_protocol::partition::{Odds, StickyPartition, partition_for_key};
 use klamm_protocol::records::{BatchBuilder, BatchOptions, HeaderParts, PushError, RecordParts};
 use klamm_protocol::session::metadata;
 use tokio::sync::Notify;
@@ -62,13 +62,10 @@ struct State {
 #[derive(Debug, Default)]
 struct Topic {
     slots: Vec<usize>,
-    /// The partitions that have a leader, to choose from where a record has no key.
-    available: Vec<i32>,
+    /// What to draw from where a record has no key: the partitions that have a leader, or, as a
+    /// record may as well wait at one as at another, all.
+    odds: Odds,
     sticky: StickyPartition,
-    /// What `sticky` chose, until there is a reason to ask again.
-    current: Option<i32>,
-    /// Bytes that went to the sticky partition since it was chosen.
-    sticky_bytes: usize,
 }
 
 /// A partition's place.
@@ -132,8 +129,11 @@ impl Accumulator {
         }
         let sticks = partition.is_none() && (record.key.is_none() || self.options.ignore_keys);
         let key = record.key.filter(|_| partition.is_none() && !sticks);
-        let Some(place) = state.topics.get_mut(topic) else { return Ok(Appended::UnknownPlace) };
-        let Some(slot) = place.slot(partition, key, self.options.batch.max_bytes) else {
+        let State { topics, slots, .. } = &mut *state;
+        let place = topics.get_mut(topic);
+        let batch_size = self.options.batch.max_bytes;
+        let Some(slot) = place.and_then(|place| place.slot(partition, key, slots, batch_size))
+        else {
             return Ok(Appended::UnknownPlace);
         };
         if state.used >= self.options.memory {
@@ -144,9 +144,7 @@ impl Accumulator {
         let appended = state.append(slot, record, &self.options);
         if sticks {
             let grown = state.used.saturating_sub(before);
-            if let Some(place) = state.topics.get_mut(topic) {
-                place.sticky_bytes += grown;
-            }
+            state.count_sticky(topic, slot, grown, batch_size);
         }
         let limit = |size, limit| {
             Error::new(ErrorKind::TooLarge, "a record is too large")
@@ -176,8 +174,11 @@ impl Accumulator {
             topic.slots.push(slots.len());
             slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
         }
-        topic.available = led.map(|partition| partition.index).collect();
-        topic.current = None;
+        let led: Vec<i32> = led.map(|partition| partition.index).collect();
+        if topic.sticky.current().is_some_and(|current| !led.contains(&current)) {
+            topic.sticky.leave();
+        }
+        topic.odds = if led.is_empty() { Odds::even(0..count) } else { Odds::even(led) };
     }
 
     /// The topics that records were appended to.
@@ -298,6 +299,15 @@ impl Accumulator {
 }
 
 impl State {
+    /// Counts what a record without a key added to its partition (KIP-794).
+    fn count_sticky(&mut self, topic: &str, slot: usize, bytes: usize, batch_size: usize) {
+        let open = self.slots.get(slot).and_then(|slot| slot.open.as_ref());
+        let is_full = open.is_none_or(|open| open.builder.size() + bytes > batch_size);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.sticky.appended(bytes, batch_size, is_full);
+        }
+    }
+
     fn append<'a, H>(
         &mut self,
         index: usize,
@@ -363,31 +373,32 @@ impl Topic {
         &mut self,
         partition: Option<i32>,
         key: Option<&[u8]>,
+        slots: &[Slot],
         batch_size: usize,
     ) -> Option<usize> {
         let count = i32::try_from(self.slots.len()).ok()?;
         let partition = match (partition, key) {
             (Some(partition), _) => partition,
             (None, Some(key)) => partition_for_key(key, count)?,
-            (None, None) => self.stick(batch_size)?,
+            (None, None) => self.stick(slots, batch_size)?,
         };
-        self.slots.get(usize::try_from(partition).ok()?).copied()
+        self.slot_of(partition)
     }
 
-    /// KIP-480, KIP-794: records without a key stay with one partition for a batch's worth of
-    /// bytes, then another is drawn. Without any leader the record may as well wait at some
-    /// partition as at another.
-    fn stick(&mut self, batch_size: usize) -> Option<i32> {
-        if let Some(partition) = self.current.filter(|_| self.sticky_bytes < batch_size) {
-            return Some(partition);
+    /// Where records without a key go just now. A batch that was sent off meanwhile was full as far
+    /// as this goes.
+    fn stick(&mut self, slots: &[Slot], batch_size: usize) -> Option<i32> {
+        if let Some(current) = self.sticky.current() {
+            let slot = self.slot_of(current).and_then(|slot| slots.get(slot));
+            if slot.is_none_or(|slot| slot.open.is_none()) {
+                self.sticky.appended(0, batch_size, true);
+            }
         }
-        if self.sticky_bytes >= batch_size {
-            self.sticky.batch_closed();
-            self.sticky_bytes = 0;
-        }
-        let any = || i32::try_from(fastrand::usize(..self.slots.len().max(1))).ok();
-        self.current = self.sticky.choose(&self.available, fastrand::u64(..)).or_else(any);
-        self.current
+        self.sticky.choose(&self.odds, || fastrand::u64(..))
+    }
+
+    fn slot_of(&self, partition: i32) -> Option<usize> {
+        self.slots.get(usize::try_from(partition).ok()?).copied()
     }
 }
 

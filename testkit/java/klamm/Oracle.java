@@ -56,7 +56,14 @@ public final class Oracle {
             case 'b' -> RecordSets.build(question, answer);
             case 'd' -> RecordSets.dump(question, answer);
             case 'f' -> RecordSets.filter(question, answer);
-            case 'h' -> RecordSets.hash(question, answer);
+            case 'h' -> Partitions.hash(question, answer);
+            case 'q' -> Partitions.draw(question, answer);
+            case 'g' -> Groups.assign(question, answer);
+            case 'u' -> Groups.userData(question, answer);
+            case 's' -> Groups.writeSubscription(question, answer);
+            case 'S' -> Groups.readSubscription(question, answer);
+            case 't' -> Groups.writeAssignment(question, answer);
+            case 'T' -> Groups.readAssignment(question, answer);
             case 'a' -> Messages.list(answer);
             case 'm' -> Messages.decode(question, answer);
             case 'j' -> Messages.fromJson(question, answer);

@@ -18,7 +18,6 @@ import org.apache.kafka.common.record.internal.Record;
 import org.apache.kafka.common.record.internal.RecordBatch;
 import org.apache.kafka.common.utils.BufferSupplier;
 import org.apache.kafka.common.utils.ByteBufferOutputStream;
-import org.apache.kafka.common.utils.Utils;
 
 /** Record sets, written and read by the classes that the Java client and broker use. */
 final class RecordSets {
@@ -154,13 +153,5 @@ final class RecordSets {
             }
         }
         throw new IllegalStateException("MemoryRecords has no filterTo that is known here");
-    }
-
-    /** The hashes from which the Java client derives a key's partition. */
-    static void hash(Question question, Answer answer) throws Exception {
-        int count = question.int32();
-        for (int i = 0; i < count; i++) {
-            answer.int32(Utils.murmur2(question.bytes()));
-        }
     }
 }

@@ -49,6 +49,18 @@ impl Question {
         }
     }
 
+    pub(super) fn string(&mut self, value: &str) {
+        self.bytes(Some(value.as_bytes()));
+    }
+
+    /// A flag, and the string if there is one.
+    pub(super) fn nullable_string(&mut self, value: Option<&str>) {
+        self.bool(value.is_some());
+        if let Some(value) = value {
+            self.string(value);
+        }
+    }
+
     pub(super) fn into_frame(self) -> Bytes {
         let mut frame = BytesMut::with_capacity(self.0.len() + 4);
         frame.put_u32(u32::try_from(self.0.len()).unwrap_or(u32::MAX));

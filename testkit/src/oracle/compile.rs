@@ -69,10 +69,13 @@ fn relocated(jars: &Jars, line: &str) -> String {
     format!("import {found};")
 }
 
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 9] = [
     ("Answer.java", include_str!("../../java/klamm/Answer.java")),
+    ("DrawnPartition.java", include_str!("../../java/klamm/DrawnPartition.java")),
+    ("Groups.java", include_str!("../../java/klamm/Groups.java")),
     ("Messages.java", include_str!("../../java/klamm/Messages.java")),
     ("Oracle.java", include_str!("../../java/klamm/Oracle.java")),
+    ("Partitions.java", include_str!("../../java/klamm/Partitions.java")),
     ("Question.java", include_str!("../../java/klamm/Question.java")),
     ("RandomBytes.java", include_str!("../../java/klamm/RandomBytes.java")),
     ("RecordSets.java", include_str!("../../java/klamm/RecordSets.java")),
