@@ -8,6 +8,7 @@
 //! `facts` (questions beside fetching), `reader` (who joins them).
 
 mod buffer;
+mod engine;
 mod facts;
 mod leader;
 mod options;
