@@ -117,6 +117,18 @@ impl Handle {
         .await
     }
 
+    /// As [`Handle::request`], for what a broker may take longer to answer than
+    /// `request.timeout.ms`: it waits for others. Only `deadline` bounds it.
+    pub(crate) async fn request_patiently<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<R::Response> {
+        let version = self.version_of::<R>()?;
+        let frame = self.0.exchange_until(request, version, deadline, true).await?;
+        decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))
+    }
+
     /// Sends a request that the broker does not answer (`Produce` with `acks=0`); returns when the
     /// stream has taken it.
     ///
@@ -219,6 +231,17 @@ impl Shared {
         deadline: Instant,
         answered: bool,
     ) -> Result<Bytes> {
+        let limit = Instant::now() + self.identity.request_timeout;
+        self.exchange_until(request, version, deadline.min(limit), answered).await
+    }
+
+    async fn exchange_until<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        deadline: Instant,
+        answered: bool,
+    ) -> Result<Bytes> {
         let correlation_id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let client_id = Some(self.identity.client_id.as_str());
         let bytes =
@@ -228,8 +251,6 @@ impl Shared {
                     .with("api", R::KEY)
                     .with_source(error)
             })?;
-        let limit = Instant::now() + self.identity.request_timeout;
-        let deadline = deadline.min(limit);
         let permit = self.room(deadline).await.map_err(|loss| self.lost(R::KEY, loss))?;
         let (reply, answer) = oneshot::channel();
         let deadline = deadline.into_std();

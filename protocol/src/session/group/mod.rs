@@ -247,15 +247,18 @@ impl Group {
         }
     }
 
-    /// What all members subscribe to, if this one leads and the group has formed.
+    /// What all members subscribe to, if this one leads: the topics to look after, for
+    /// [`assign`](Self::assign) and [`handle_topics`](Self::handle_topics).
     pub fn led_topics(&self) -> Option<Vec<String>> {
-        let leading = self.leading.as_ref().filter(|_| matches!(self.state, State::Stable))?;
-        Some(leading.topics())
+        self.leading.as_ref().map(Leading::topics)
     }
 
-    /// The coordinator refused a commit in this name.
+    /// The coordinator refused a commit in this name, for the code of a member or of its
+    /// generation. While the group forms, that may only mean that it has formed already; the answer
+    /// that is awaited will tell.
     pub fn handle_refusal(&mut self, now: Instant, identity: &Identity, code: ErrorCode) {
-        if self.identity().as_ref() == Some(identity) && code != ErrorCode::REBALANCE_IN_PROGRESS {
+        let current = self.identity().as_ref() == Some(identity) && !self.awaits_group();
+        if current && code != ErrorCode::REBALANCE_IN_PROGRESS {
             self.judge(now, code);
         }
     }
@@ -300,17 +303,21 @@ impl Group {
         self.events.pop_front()
     }
 
-    /// When something is due although nothing arrives.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let send = match self.state {
+    /// When [`poll_transmit`](Self::poll_transmit) has something.
+    pub fn sends_at(&self) -> Option<Instant> {
+        match self.state {
             _ if self.in_flight.is_some() => None,
             State::AwaitsTurn | State::AwaitsTurnToSync(_) | State::AwaitsTurnToLeave => {
                 Some(self.not_before)
             }
             _ if self.beats() => Some(self.heartbeat_at.max(self.not_before)),
             _ => None,
-        };
-        [send, self.session_ends()].into_iter().flatten().min()
+        }
+    }
+
+    /// When something is due although nothing arrives.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.sends_at(), self.session_ends()].into_iter().flatten().min()
     }
 
     /// Time has passed: a session that got no answer for too long has ended.
