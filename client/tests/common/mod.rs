@@ -1,6 +1,8 @@
 //! An embedded cluster and a client of it, for the tests beside.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
+pub mod reading;
+
 use std::time::Duration;
 
 use klamm_client::{Client, Config};

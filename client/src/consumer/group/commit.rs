@@ -129,6 +129,7 @@ impl Committer {
             };
             match (error.code(), identity) {
                 (Some(ErrorCode::STALE_MEMBER_EPOCH), Some(identity)) => {
+                    self.report(&identity, ErrorCode::STALE_MEMBER_EPOCH);
                     self.renamed(&identity, deadline).await?;
                 }
                 _ => {

@@ -327,7 +327,7 @@ impl Consumer {
     pub async fn commit_with(&mut self, metadata: String) -> Result<()> {
         self.committer()?;
         match self.commit_job(metadata) {
-            Some(job) => job.await,
+            Some(job) => self.finish(job).await,
             None => Ok(()),
         }
     }
@@ -351,7 +351,7 @@ impl Consumer {
         let items = offsets.iter().map(|(partition, position)| self.explicit(partition, position));
         let items: Vec<Item> = items.collect::<Result<_>>()?;
         let deadline = self.client.api_deadline();
-        committer.commit(items, deadline).await
+        self.finish(Box::pin(async move { committer.commit(items, deadline).await })).await
     }
 
     /// Stores what was acknowledged while the consumer goes on; [`Event::Committed`] tells how that
@@ -550,6 +550,15 @@ impl Consumer {
             Error::new(ErrorKind::Usage, "a consumer without a group stores no positions")
                 .with_hint("set group.id")
         })
+    }
+
+    /// Waits for a commit, and lets those go on meanwhile whose turn comes before it.
+    async fn finish(&mut self, mut job: Job<Result<()>>) -> Result<()> {
+        poll_fn(|cx| {
+            self.poll_commits(cx);
+            job.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// A commit of what is due, if there is any.

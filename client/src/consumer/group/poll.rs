@@ -455,7 +455,7 @@ impl Consumer {
         }
     }
 
-    fn poll_commits(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn poll_commits(&mut self, cx: &mut Context<'_>) -> bool {
         let mut ended = Vec::new();
         self.commits.retain_mut(|commit| match commit.job.as_mut().poll(cx) {
             Poll::Ready(outcome) => {
