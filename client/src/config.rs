@@ -2,13 +2,18 @@
 //! that nobody changes any more. Each option is one row of the table below, from which its field,
 //! getter, setter, string key, default and doc are made.
 
+mod group;
+
 use std::fmt;
 use std::time::Duration;
 
+use klamm_protocol::assign::Assignor;
 use klamm_protocol::records::Compression;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, Key, OptionValue, Status};
+
+pub use group::{GroupProtocol, OffsetReset};
 
 /// Makes `Config` and its key table from rows of: doc, name and setter, type, default, string key.
 macro_rules! options {
@@ -141,8 +146,38 @@ options! {
     /// Whether asking for a topic to read may create it, where the brokers allow that. Java's
     /// consumer says true.
     allow_auto_create / with_allow_auto_create: bool = false, "allow.auto.create.topics";
-    /// The group whose stored offsets are meant where a call names none.
+    /// The group that a consumer joins, and whose stored offsets are meant where a call names none.
     group_id / with_group_id: Option<String> = None, "group.id";
+    /// The name of this member across restarts: its partitions wait for it as long as its session
+    /// (KIP-345).
+    group_instance_id / with_group_instance_id: Option<String> = None, "group.instance.id";
+    /// Who shares a group's partitions out.
+    group_protocol / with_group_protocol: GroupProtocol = GroupProtocol::Classic, "group.protocol";
+    /// The coordinator's assignor, with group.protocol=consumer; its own choice by default.
+    remote_assignor / with_remote_assignor: Option<String> = None, "group.remote.assignor";
+    /// The assignors that are offered with group.protocol=classic, the favourite first. Members
+    /// keep reading through a rebalance only if all of them are cooperative.
+    assignors / with_assignors: Vec<Assignor> = Assignor::DEFAULT.to_vec(),
+        "partition.assignment.strategy";
+    /// Without a heartbeat for so long a member counts as dead, with group.protocol=classic.
+    session_timeout / with_session_timeout: Duration = Duration::from_secs(45),
+        "session.timeout.ms";
+    /// The time between two heartbeats, with group.protocol=classic.
+    heartbeat_interval / with_heartbeat_interval: Duration = Duration::from_secs(3),
+        "heartbeat.interval.ms";
+    /// How long a consumer may go without being asked for more before it leaves its group; also how
+    /// long a rebalance waits for its members.
+    max_poll_interval / with_max_poll_interval: Duration = Duration::from_secs(300),
+        "max.poll.interval.ms";
+    /// Where a consumer begins in a partition without a position, or with one that is no longer in
+    /// the log.
+    offset_reset / with_offset_reset: OffsetReset = OffsetReset::Latest, "auto.offset.reset";
+    /// Whether a consumer commits by itself. Unlike Java's, it then commits only what was
+    /// acknowledged, never what was merely handed out.
+    auto_commit / with_auto_commit: bool = true, "enable.auto.commit";
+    /// How often it does so.
+    auto_commit_interval / with_auto_commit_interval: Duration = Duration::from_secs(5),
+        "auto.commit.interval.ms";
     /// Whether metrics are sent to the brokers that ask for them (KIP-714): not in this version, and
     /// true is refused. Java says true; here nothing is told about a client unless somebody wants
     /// it. What a client counts is read by `Client::counters`.

@@ -46,35 +46,25 @@ pub(crate) trait OptionValue: Sized {
 
 /// Options that are accepted and have no effect, with the reason; the names of a family end in `*`.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
-    ("auto.commit.interval.ms", "positions are never committed behind the caller's back"),
     ("auto.include.jmx.reporter", "there is no JMX"),
     ("check.crcs", "checksums are always checked"),
     ("client.dns.lookup", "all addresses of a name are always tried"),
-    ("exclude.internal.topics", "patterns of the connector decide"),
-    ("group.instance.id", "reading by offset ranges needs no membership"),
-    ("group.protocol", "reading by offset ranges needs no membership"),
-    ("group.remote.assignor", "reading by offset ranges needs no membership"),
-    ("heartbeat.interval.ms", "reading by offset ranges needs no membership"),
+    ("exclude.internal.topics", "a pattern never matches Kafka's own topics"),
     ("internal.*", "internal to Java's clients"),
-    ("max.poll.interval.ms", "reading by offset ranges needs no membership"),
     ("max.poll.records", "memory is bounded in bytes"),
     ("metadata.max.idle.ms", "topics are kept while they are used"),
     ("metrics.*", "Java's metrics do not exist here"),
     ("partitioner.adaptive.partitioning.enable", "the sticky choice does not weigh brokers"),
     ("partitioner.availability.timeout.ms", "the sticky choice does not weigh brokers"),
-    ("session.timeout.ms", "reading by offset ranges needs no membership"),
 ];
 
 /// Options that are refused, with the reason; the names of a family end in `*`.
 pub(crate) const REFUSED: &[(&str, &str)] = &[
-    ("auto.offset.reset", "a range says exactly where it starts; a position is never reset"),
     ("config.providers*", "configuration never names code or files"),
-    ("enable.auto.commit", "positions are never committed behind the caller's back"),
     ("interceptor.classes", "configuration never names code"),
     ("key.deserializer", "keys are bytes"),
     ("key.serializer", "keys are bytes"),
     ("metric.reporters", "configuration never names code"),
-    ("partition.assignment.strategy", "configuration never names code"),
     (
         "partitioner.class",
         "configuration never names code; set the partition of a record, or a Partitioner, instead",

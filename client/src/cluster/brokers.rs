@@ -54,7 +54,20 @@ impl Brokers {
     /// # Cancel safety
     ///
     /// Cancel safe: the next caller makes the attempt.
-    pub(super) async fn shared(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
+    pub(super) async fn shared(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        node: i32,
+        deadline: Instant,
+    ) -> Result<Handle> {
+        if let Some(handle) = self.open_to(view, node) {
+            return Ok(handle);
+        }
+        let (brokers, view) = (Arc::clone(self), Arc::clone(view));
+        apart(async move { brokers.share(&view, node, deadline).await }).await
+    }
+
+    async fn share(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
         let address = self.address_of(view, node, deadline).await?;
         let slot = self.slot(view, &Peer::Broker(node), &address);
         let failed = slot.failures();
@@ -78,11 +91,16 @@ impl Brokers {
     ///
     /// Cancel safe.
     pub(super) async fn dedicated(
-        &self,
-        view: &View,
+        self: &Arc<Self>,
+        view: &Arc<View>,
         node: i32,
         deadline: Instant,
     ) -> Result<Handle> {
+        let (brokers, view) = (Arc::clone(self), Arc::clone(view));
+        apart(async move { brokers.dedicate(&view, node, deadline).await }).await
+    }
+
+    async fn dedicate(&self, view: &View, node: i32, deadline: Instant) -> Result<Handle> {
         let address = self.address_of(view, node, deadline).await?;
         let slot = self.slot(view, &Peer::Broker(node), &address);
         let handle = match self.spares.take(node, &address) {
@@ -117,7 +135,7 @@ impl Brokers {
             let (brokers, view) = (Arc::clone(self), Arc::clone(view));
             tasks.spawn(async move {
                 match attempt {
-                    Peer::Broker(node) => brokers.shared(&view, node, deadline).await,
+                    Peer::Broker(node) => brokers.share(&view, node, deadline).await,
                     Peer::Bootstrap(address) => brokers.bootstrap(&view, address, deadline).await,
                 }
             });
@@ -220,6 +238,13 @@ impl Brokers {
         });
         let open: Vec<Handle> = open.collect();
         fastrand::choice(open)
+    }
+
+    /// The open connection to this broker; one that is being opened is none.
+    fn open_to(&self, view: &View, node: i32) -> Option<Handle> {
+        let address = address_in(view, node)?;
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.get(&Peer::Broker(node))?.way.try_lock().ok()?.usable(&address)
     }
 
     /// Where the view says that this broker listens. A refusal takes a moment: who tries again at
@@ -349,6 +374,21 @@ async fn lock<'a>(
     deadline: Instant,
 ) -> Result<MutexGuard<'a, Way>> {
     timeout_at(deadline, slot.way.lock()).await.map_err(|_| too_late(address, None))
+}
+
+/// Makes an attempt in a task of its own, which ends with this future. The way to a broker is locked
+/// meanwhile, or waited for in a queue, and whoever is asked for it next must not depend on a caller
+/// that polls something else for now.
+async fn apart(attempt: impl Future<Output = Result<Handle>> + Send + 'static) -> Result<Handle> {
+    let mut task = JoinSet::new();
+    task.spawn(attempt);
+    match task.join_next().await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(lost)) => {
+            Err(Error::new(ErrorKind::Internal, "an attempt was lost").with_source(lost))
+        }
+        None => Err(Error::new(ErrorKind::Internal, "an attempt was never made")),
+    }
 }
 
 fn address_in(view: &View, node: i32) -> Option<Address> {

@@ -224,6 +224,21 @@ impl Cluster {
         key: &str,
         deadline: Instant,
     ) -> Result<Handle> {
+        let node = self.coordinator_node(kind, key, deadline).await?;
+        self.broker(node, deadline).await
+    }
+
+    /// The broker that coordinates this group or transactional id, for a connection of one's own.
+    ///
+    /// # Errors and cancel safety
+    ///
+    /// As [`Cluster::coordinator`].
+    pub async fn coordinator_node(
+        &self,
+        kind: CoordinatorKind,
+        key: &str,
+        deadline: Instant,
+    ) -> Result<i32> {
         let handle = self.any(deadline).await?;
         let single = handle.version_of::<FindCoordinatorRequest>()? < BATCHED_LOOKUP;
         let request = FindCoordinatorRequest {
@@ -231,9 +246,8 @@ impl Cluster {
             key_type: kind as i8,
             coordinator_keys: if single { Vec::new() } else { vec![key.to_owned()] },
         };
-        let node = coordinator_of(handle.request(&request, deadline).await?)
-            .map_err(|error| error.with("coordinator of", key))?;
-        self.broker(node, deadline).await
+        coordinator_of(handle.request(&request, deadline).await?)
+            .map_err(|error| error.with("coordinator of", key))
     }
 
     /// What went over the connections so far, by broker and kind of request.

@@ -7,14 +7,14 @@ use std::ops::Range;
 
 use klamm_protocol::error::DecodeError;
 use klamm_protocol::records::{AbortedFilter, Batches, ControlType, Inflater, RawBatch};
-use klamm_protocol::session::fetch::Fetched;
+use klamm_protocol::session::fetch::{CursorId, Fetched};
 
 use crate::error::Error;
 
 /// The queue between fetching and handing out, counted in bytes.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
-    items: VecDeque<(usize, Item)>,
+    items: VecDeque<(CursorId, Item)>,
     bytes: usize,
 }
 
@@ -23,6 +23,13 @@ pub(super) struct Buffer {
 pub(super) enum Item {
     /// A batch that isn't opened yet, and the offsets of it that are wanted.
     Batch(RawBatch, Range<i64>),
+    /// Offsets that hold nothing to hand out were passed: markers, aborted records, gaps.
+    Passed {
+        /// The offset after them.
+        next: i64,
+        /// The leader epoch of the last batch among them, -1 where unknown.
+        epoch: i32,
+    },
     /// The end of a partition, or a failure that is nobody's in particular.
     Failed(Error),
 }
@@ -45,14 +52,20 @@ impl Buffer {
     }
 
     /// The oldest item, with the partition it belongs to.
-    pub(super) fn pop(&mut self) -> Option<(usize, Item)> {
-        let (part, item) = self.items.pop_front()?;
+    pub(super) fn pop(&mut self) -> Option<(CursorId, Item)> {
+        let (id, item) = self.items.pop_front()?;
         self.bytes -= item.bytes();
-        Some((part, item))
+        Some((id, item))
     }
 
-    pub(super) fn push_error(&mut self, part: usize, error: Error) {
-        self.items.push_back((part, Item::Failed(error)));
+    pub(super) fn push_error(&mut self, id: CursorId, error: Error) {
+        self.items.push_back((id, Item::Failed(error)));
+    }
+
+    /// Throws away what waits of this cursor.
+    pub(super) fn discard(&mut self, id: CursorId) {
+        self.items.retain(|(of, _)| *of != id);
+        self.bytes = self.items.iter().map(|(_, item)| item.bytes()).sum();
     }
 
     /// Queues the batches of a partition that lie in `range` and count: no markers, no aborted
@@ -62,7 +75,7 @@ impl Buffer {
     /// is opened; until then it decides nothing but where to fetch next.
     pub(super) fn take(
         &mut self,
-        part: usize,
+        id: CursorId,
         fetched: Fetched,
         range: Range<i64>,
         marks: &mut Inflater,
@@ -70,6 +83,7 @@ impl Buffer {
         let aborted = fetched.aborted.iter().map(|one| (one.producer_id, one.first_offset));
         let mut filter = AbortedFilter::new(aborted);
         let mut taken = Taken { next: range.start, epoch: -1, broken: None };
+        let mut told = range.start;
         for raw in Batches::new(fetched.records) {
             let control =
                 raw.and_then(|raw| control_type(&raw, marks).map(|control| (raw, control)));
@@ -95,8 +109,13 @@ impl Buffer {
             (taken.next, taken.epoch) = (next, raw.header().partition_leader_epoch);
             if counts {
                 self.bytes += raw.bytes().len();
-                self.items.push_back((part, Item::Batch(raw, wanted)));
+                told = taken.next;
+                self.items.push_back((id, Item::Batch(raw, wanted)));
             }
+        }
+        if taken.next > told {
+            let (next, epoch) = (taken.next, taken.epoch);
+            self.items.push_back((id, Item::Passed { next, epoch }));
         }
         taken
     }
@@ -106,7 +125,7 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Self::Batch(raw, _) => raw.bytes().len(),
-            Self::Failed(_) => 0,
+            Self::Failed(_) | Self::Passed { .. } => 0,
         }
     }
 }
@@ -141,7 +160,6 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use klamm_protocol::messages::fetch::AbortedTransaction;
     use klamm_protocol::records::{BatchBuilder, BatchOptions, ProducerStamp, RecordParts};
-    use klamm_protocol::session::fetch::CursorId;
 
     use super::*;
 
@@ -197,12 +215,20 @@ mod tests {
         range: Range<i64>,
     ) -> (Taken, Vec<(i64, i64)>) {
         let mut buffer = Buffer::default();
-        let taken = buffer.take(0, fetched(batches, aborted), range, &mut Inflater::new());
-        let mut wanted = Vec::new();
-        while let Some((_, Item::Batch(_, range))) = buffer.pop() {
-            wanted.push((range.start, range.end));
+        let fetched = fetched(batches, aborted);
+        let taken = buffer.take(CursorId(0), fetched, range.clone(), &mut Inflater::new());
+        let (mut wanted, mut told) = (Vec::new(), range.start);
+        while let Some((_, item)) = buffer.pop() {
+            told = match item {
+                Item::Batch(_, range) => {
+                    wanted.push((range.start, range.end));
+                    range.end
+                }
+                Item::Passed { next, .. } => next,
+                Item::Failed(error) => panic!("{error}"),
+            };
         }
-        assert_eq!(buffer.bytes(), 0);
+        assert_eq!((buffer.bytes(), told), (0, taken.next));
         (taken, wanted)
     }
 

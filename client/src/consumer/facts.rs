@@ -4,52 +4,61 @@
 
 use std::sync::Arc;
 
+use klamm_protocol::messages::fetch::FetchRequest;
 use klamm_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
-use klamm_protocol::session::fetch::Cursor;
+use klamm_protocol::messages::offset_for_leader_epoch::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use klamm_protocol::session::fetch::{Cursor, CursorId};
 use klamm_protocol::session::metadata::Topic;
 
 use crate::admin::OffsetSpec;
 use crate::client::Client;
 use crate::config::Isolation;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::partition::TopicPartition;
 
 use super::leader::Job;
 
 /// The answer to a question.
 pub(super) enum Fact {
-    /// The topics as they are now.
-    Topics(Vec<(Arc<str>, Result<Arc<Topic>>)>),
+    /// A topic as it is now.
+    Topic { name: Arc<str>, found: Result<Arc<Topic>> },
     /// A cursor's position was not in the log; this is what the log has.
-    Ends { part: usize, cursor: Cursor, ends: Result<(i64, i64)> },
+    Ends { id: CursorId, cursor: Cursor, ends: Result<(i64, i64)> },
     /// Where the leader's own disk begins, `None` if that cannot be known. What lies before is in
     /// remote storage.
-    LocalStart { part: usize, next: i64, start: Option<i64> },
+    LocalStart { id: CursorId, next: i64, start: Option<i64> },
+    /// Whether the log of a cursor's new leader still holds what was read of the old one.
+    Checked { id: CursorId, cursor: Cursor, node: i32, epoch: i32, end: Result<Option<EpochEnd>> },
 }
 
-/// Looks topics up, after a refresh where the known view was wrong.
-pub(super) fn topics(client: &Client, names: Vec<Arc<str>>, fresh: bool) -> Job<Fact> {
+/// The last epoch that a leader shares with a cursor, and where it ends there; -1 for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EpochEnd {
+    pub(super) epoch: i32,
+    pub(super) offset: i64,
+}
+
+/// Looks a topic up, after a refresh where the known view was wrong.
+pub(super) fn topic(client: &Client, name: Arc<str>, fresh: bool) -> Job<Fact> {
     let (cluster, deadline) = (client.cluster().clone(), client.api_deadline());
     Box::pin(async move {
         let refreshed = if fresh { cluster.refresh(deadline).await.map(drop) } else { Ok(()) };
-        let mut found = Vec::with_capacity(names.len());
-        for name in names {
-            let topic = match &refreshed {
-                Ok(()) => cluster.topic(&name, deadline).await,
-                Err(error) => Err(error.clone()),
-            };
-            found.push((name, topic));
-        }
-        Fact::Topics(found)
+        let found = match refreshed {
+            Ok(()) => cluster.topic(&name, deadline).await,
+            Err(error) => Err(error),
+        };
+        Fact::Topic { name, found }
     })
 }
 
 /// Asks for both ends of a log.
 pub(super) fn ends(
     client: &Client,
-    part: usize,
+    id: CursorId,
     cursor: Cursor,
     isolation: Isolation,
 ) -> Job<Fact> {
@@ -64,13 +73,13 @@ pub(super) fn ends(
             found.unwrap_or(Ok(-1))
         };
         let ends = next().and_then(|start| Ok((start, next()?)));
-        Fact::Ends { part, cursor, ends }
+        Fact::Ends { id, cursor, ends }
     })
 }
 
 /// Asks where the leader's own disk begins (KIP-405). A broker without remote storage has no such
 /// question, and everything is local to it.
-pub(super) fn local_start(client: &Client, part: usize, cursor: &Cursor, node: i32) -> Job<Fact> {
+pub(super) fn local_start(client: &Client, id: CursorId, cursor: &Cursor, node: i32) -> Job<Fact> {
     let (client, next) = (client.clone(), cursor.next);
     let partition = ListOffsetsPartition {
         partition_index: cursor.partition,
@@ -81,7 +90,7 @@ pub(super) fn local_start(client: &Client, part: usize, cursor: &Cursor, node: i
     let topic = ListOffsetsTopic { name: cursor.topic.to_string(), partitions: vec![partition] };
     Box::pin(async move {
         let start = ask_local_start(&client, node, topic).await.ok().flatten();
-        Fact::LocalStart { part, next, start }
+        Fact::LocalStart { id, next, start }
     })
 }
 
@@ -101,6 +110,52 @@ async fn ask_local_start(
     let answer = response.topics.first().and_then(|topic| topic.partitions.first());
     Ok(answer.filter(|answer| answer.error_code.is_ok()).map(|answer| answer.offset))
 }
+
+/// Asks a new leader whether it has all that was read before (KIP-320). Brokers that compare epochs
+/// with each fetch need not be asked.
+pub(super) fn check(
+    client: &Client,
+    id: CursorId,
+    cursor: Cursor,
+    node: i32,
+    epoch: i32,
+) -> Job<Fact> {
+    let client = client.clone();
+    Box::pin(async move {
+        let end = ask_epoch_end(&client, &cursor, node, epoch).await;
+        Fact::Checked { id, cursor, node, epoch, end }
+    })
+}
+
+async fn ask_epoch_end(
+    client: &Client,
+    cursor: &Cursor,
+    node: i32,
+    epoch: i32,
+) -> Result<Option<EpochEnd>> {
+    let deadline = client.api_deadline();
+    let handle = client.cluster().broker(node, deadline).await?;
+    let compares = handle.version_of::<FetchRequest>()? >= FIRST_WITH_DIVERGENCE;
+    if compares || handle.version_of::<OffsetForLeaderEpochRequest>().is_err() {
+        return Ok(None);
+    }
+    let partition = OffsetForLeaderPartition {
+        partition: cursor.partition,
+        current_leader_epoch: epoch,
+        leader_epoch: cursor.last_epoch,
+    };
+    let topic =
+        OffsetForLeaderTopic { topic: cursor.topic.to_string(), partitions: vec![partition] };
+    let request = OffsetForLeaderEpochRequest { replica_id: -1, topics: vec![topic] };
+    let response = handle.request(&request, deadline).await?;
+    let answer = response.topics.first().and_then(|topic| topic.partitions.first());
+    let Some(answer) = answer else { return Ok(None) };
+    Error::check(answer.error_code)?;
+    Ok(Some(EpochEnd { epoch: answer.leader_epoch, offset: answer.end_offset }))
+}
+
+/// From this version on a fetch tells the epoch of what was read before.
+const FIRST_WITH_DIVERGENCE: i16 = 12;
 
 /// The "timestamp" that asks for the first offset on the leader's own disk.
 const EARLIEST_LOCAL: i64 = -4;

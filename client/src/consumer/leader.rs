@@ -13,10 +13,10 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::net::handle::Handle;
 
-/// A future that the reader owns and polls.
+/// A future that its owner polls.
 pub(super) type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A broker that leads partitions of the ranges.
+/// A broker that partitions are fetched from.
 pub(super) struct Leader {
     pub(super) node: i32,
     pub(super) machine: FetchSource,

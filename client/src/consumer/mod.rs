@@ -1,14 +1,17 @@
-//! Reading exact offset ranges. In: ranges, and how to read them; out: their batches, opened and
-//! ready to be walked, each partition in the order of its log (KIP-227, KIP-320, KIP-951 on the
-//! way).
+//! Reading: exact offset ranges, or topics that a group shares. In: what to read, and how; out:
+//! batches, opened and ready to be walked, each partition in the order of its log (KIP-227, KIP-320,
+//! KIP-392, KIP-951 on the way).
 //!
-//! [`RangeReader`] is polled by whoever awaits [`RangeReader::next`]: no task of its own, so
-//! dropping it ends everything it does. The files, from the bottom up: `options` (what goes in and
-//! comes out), `buffer` (what arrived and was not handed out yet), `leader` (one broker's fetches),
-//! `facts` (questions beside fetching), `reader` (who joins them).
+//! Fetching is done by whoever awaits [`RangeReader::next`] or [`Consumer::next`]: no task of its
+//! own, so dropping either ends it. The files, from the bottom up: `options` (what goes in and comes
+//! out), `buffer` (what arrived and was not handed out yet), `leader` (one broker's fetches),
+//! `facts` (questions beside fetching), `engine` (who joins these), `parts` and `reader` (exact
+//! ranges), `group/` (a group's consumer).
 
 mod buffer;
+mod engine;
 mod facts;
+mod group;
 mod leader;
 mod options;
 mod parts;
@@ -16,6 +19,7 @@ mod reader;
 
 use crate::client::Client;
 
+pub use group::{Acknowledger, Consumer, ConsumerOptions, Event, Receipt, Records};
 pub use options::{FetchedBatch, OffsetRange, ReadOptions};
 pub use reader::RangeReader;
 

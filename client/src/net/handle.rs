@@ -144,6 +144,21 @@ impl Handle {
         Ok(response)
     }
 
+    /// As [`Handle::request`], for what a broker may take longer to answer than
+    /// `request.timeout.ms`: it waits for others. Only `deadline` bounds it.
+    pub(crate) async fn request_patiently<R: Request>(
+        &self,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<R::Response> {
+        let (shared, version) = (self.shared(), self.version_of::<R>()?);
+        let frame = shared.exchange_until(request, version, deadline, true).await?;
+        let response =
+            decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))?;
+        shared.line.throttle(response.throttle_time_ms());
+        Ok(response)
+    }
+
     /// Sends a request that the broker does not answer (`Produce` with `acks=0`); returns when the
     /// stream has taken it.
     ///
@@ -260,6 +275,18 @@ impl Shared {
         deadline: Instant,
         answered: bool,
     ) -> Result<Bytes> {
+        let limit = Instant::now() + self.identity.request_timeout;
+        self.exchange_until(request, version, deadline.min(limit), answered).await
+    }
+
+    /// As [`Shared::exchange`], for as long as the caller says.
+    async fn exchange_until<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        deadline: Instant,
+        answered: bool,
+    ) -> Result<Bytes> {
         let correlation_id = self.line.next_id();
         let client_id = Some(self.identity.client_id.as_str());
         let bytes =
@@ -280,8 +307,7 @@ impl Shared {
             bytes_in = Empty,
             micros = Empty,
         );
-        let limit = Instant::now() + self.identity.request_timeout;
-        let deadline = deadline.min(limit).into_std();
+        let deadline = deadline.into_std();
         let outgoing = Outgoing { correlation_id, bytes, deadline, answered };
         let answer = self.carry(R::KEY, outgoing, span.clone()).instrument(span).await;
         answer.map_err(|loss| self.lost(R::KEY, loss))

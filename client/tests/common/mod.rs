@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
 pub mod proxy;
+pub mod reading;
 pub mod spans;
 pub mod transactions;
 pub mod wire;

@@ -10,7 +10,10 @@
 pub mod backoff;
 pub mod connection;
 pub mod fetch;
+pub mod group;
+pub mod group_next;
 pub mod handshake;
+pub mod membership;
 pub mod metadata;
 pub mod new_leader;
 pub mod produce;

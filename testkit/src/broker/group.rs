@@ -311,6 +311,7 @@ impl Groups {
             protocols: owned(request.protocols),
             session_timeout,
             rebalance_timeout: rebalance.map_or(session_timeout, Duration::from_millis),
+            returns: false,
         };
         let first_delay = self.first_delay;
         let new_id = || format!("{}-{}", context.client_id, topology.new_id());
@@ -462,6 +463,7 @@ fn admit(
     let id = new_id();
     if let Some(old) = of_instance {
         members.replace(outbox, &old, &id);
+        joiner.returns = true;
     } else if joiner.instance_id.is_none() && context.origin.version >= ID_FIRST {
         members.promise(id.clone(), context.now + joiner.session_timeout);
         return Ok(Some(id));

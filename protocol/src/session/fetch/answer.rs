@@ -60,6 +60,15 @@ pub enum FetchEvent {
         /// Who leads it now, if the broker said so (KIP-951).
         leader: Option<NewLeader>,
     },
+    /// The leader says that another replica is nearer (KIP-392).
+    Nearer {
+        /// Which cursor.
+        id: CursorId,
+        /// The cursor itself.
+        cursor: Cursor,
+        /// The broker to fetch from.
+        replica: i32,
+    },
     /// The log was truncated below the position: what was read from `end_offset` on exists no more
     /// (KIP-320).
     Truncated {
@@ -129,6 +138,7 @@ pub(super) enum Verdict {
 pub(super) enum Departure {
     OutOfRange { log_start: i64, high_watermark: i64 },
     Moved,
+    Nearer(i32),
     Truncated { epoch: i32, end_offset: i64 },
     Unknown(ErrorCode),
     Fatal(ErrorCode),
@@ -146,6 +156,7 @@ impl Departure {
                 FetchEvent::OffsetOutOfRange { id, cursor, log_start, high_watermark }
             }
             Self::Moved => FetchEvent::LeaderMoved { id, cursor, leader },
+            Self::Nearer(replica) => FetchEvent::Nearer { id, cursor, replica },
             Self::Truncated { epoch, end_offset } => {
                 FetchEvent::Truncated { id, cursor, epoch, end_offset }
             }
@@ -161,6 +172,13 @@ pub(super) fn judge(data: PartitionData) -> Verdict {
         ErrorCode::NONE if data.diverging_epoch.end_offset >= 0 => {
             let (epoch, end_offset) = (data.diverging_epoch.epoch, data.diverging_epoch.end_offset);
             Verdict::Depart(Departure::Truncated { epoch, end_offset })
+        }
+        // A leader that sends elsewhere sends no records; where it did, they are as good.
+        ErrorCode::NONE
+            if data.preferred_read_replica >= 0
+                && data.records.as_ref().is_none_or(|records| records.is_empty()) =>
+        {
+            Verdict::Depart(Departure::Nearer(data.preferred_read_replica))
         }
         ErrorCode::NONE => records(data),
         ErrorCode::OFFSET_OUT_OF_RANGE => Verdict::Depart(Departure::OutOfRange {

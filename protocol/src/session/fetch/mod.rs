@@ -143,6 +143,12 @@ impl FetchSource {
         Progress::Continues
     }
 
+    /// Takes all cursors out. An answer under way is then thrown away.
+    pub fn remove_all(&mut self) -> Vec<(CursorId, Cursor)> {
+        let all = std::mem::take(&mut self.cursors).into_iter();
+        all.map(|(id, tracked)| (id, tracked.cursor)).collect()
+    }
+
     /// The cursor's position and range, as far as it has advanced.
     pub fn cursor(&self, id: CursorId) -> Option<&Cursor> {
         self.cursors.get(&id).map(|tracked| &tracked.cursor)
