@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::cluster::{CoordinatorKind, Repeat, Retry};
 use crate::error::{Error, Result};
-use crate::net::handle::Handle;
 use crate::partition::TopicPartition;
 
 use super::outcomes::Outcomes;
@@ -120,7 +119,17 @@ impl Client {
         let handle = self.cluster().coordinator(CoordinatorKind::Group, group, deadline).await?;
         let version = handle.version_up_to::<OffsetFetchRequest>(BY_NAME)?;
         let request = fetch_request(group, partitions, version);
-        stored_offsets(handle.request_in(&request, version, deadline).await?)
+        let response = handle.request_in(&request, version, deadline).await?;
+        let mut found = BTreeMap::new();
+        for (partition, offset, epoch, metadata, code) in stored(response)? {
+            Error::check(code).map_err(|error| error.at(&partition.topic, partition.partition))?;
+            if offset >= 0 {
+                let leader_epoch = Some(epoch).filter(|epoch| *epoch >= 0);
+                let metadata = metadata.unwrap_or_default();
+                found.insert(partition, CommittedOffset { offset, leader_epoch, metadata });
+            }
+        }
+        Ok(found)
     }
 
     /// One attempt at storing positions; a code for each partition that the answer names.
@@ -131,76 +140,42 @@ impl Client {
         deadline: Instant,
     ) -> Result<Vec<(TopicPartition, ErrorCode)>> {
         let handle = self.cluster().coordinator(CoordinatorKind::Group, group, deadline).await?;
-        let offsets = offsets.iter().map(|(partition, position)| (partition, position));
-        commit(&handle, commit_request(group, offsets), deadline).await
-    }
-}
-
-/// Positions to store, in nobody's name.
-pub(crate) fn commit_request<'a>(
-    group: &str,
-    offsets: impl IntoIterator<Item = (&'a TopicPartition, &'a CommittedOffset)>,
-) -> OffsetCommitRequest {
-    let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-    for (partition, position) in offsets {
-        topics.entry(&partition.topic).or_default().push(OffsetCommitRequestPartition {
-            partition_index: partition.partition,
-            committed_offset: position.offset,
-            committed_leader_epoch: position.leader_epoch.unwrap_or(-1),
-            committed_metadata: Some(position.metadata.clone()),
-            ..OffsetCommitRequestPartition::default()
-        });
-    }
-    let topic = |(name, partitions): (&str, _)| OffsetCommitRequestTopic {
-        name: name.to_owned(),
-        partitions,
-        ..OffsetCommitRequestTopic::default()
-    };
-    OffsetCommitRequest {
-        group_id: group.to_owned(),
-        topics: topics.into_iter().map(topic).collect(),
-        ..OffsetCommitRequest::default()
-    }
-}
-
-/// Stores positions once; a code for each partition that the answer names.
-pub(crate) async fn commit(
-    handle: &Handle,
-    request: OffsetCommitRequest,
-    deadline: Instant,
-) -> Result<Vec<(TopicPartition, ErrorCode)>> {
-    let version = handle.version_up_to::<OffsetCommitRequest>(BY_NAME)?;
-    let response = handle.request_in(&request, version, deadline).await?;
-    let answers = response.topics.into_iter().flat_map(|topic| {
-        let name: std::sync::Arc<str> = topic.name.into();
-        let about = move |index| TopicPartition::new(name.clone(), index);
-        topic.partitions.into_iter().map(move |one| (about(one.partition_index), one.error_code))
-    });
-    Ok(answers.collect())
-}
-
-/// The positions of an answer.
-///
-/// # Errors
-///
-/// The code of the group, or of the first partition that has one.
-pub(crate) fn stored_offsets(
-    response: OffsetFetchResponse,
-) -> Result<BTreeMap<TopicPartition, CommittedOffset>> {
-    let mut found = BTreeMap::new();
-    for (partition, offset, epoch, metadata, code) in stored(response)? {
-        Error::check(code).map_err(|error| error.at(&partition.topic, partition.partition))?;
-        if offset >= 0 {
-            let leader_epoch = Some(epoch).filter(|epoch| *epoch >= 0);
-            let metadata = metadata.unwrap_or_default();
-            found.insert(partition, CommittedOffset { offset, leader_epoch, metadata });
+        let version = handle.version_up_to::<OffsetCommitRequest>(BY_NAME)?;
+        let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+        for (partition, position) in offsets {
+            topics.entry(&partition.topic).or_default().push(OffsetCommitRequestPartition {
+                partition_index: partition.partition,
+                committed_offset: position.offset,
+                committed_leader_epoch: position.leader_epoch.unwrap_or(-1),
+                committed_metadata: Some(position.metadata.clone()),
+                ..OffsetCommitRequestPartition::default()
+            });
         }
+        let topic = |(name, partitions): (&str, _)| OffsetCommitRequestTopic {
+            name: name.to_owned(),
+            partitions,
+            ..OffsetCommitRequestTopic::default()
+        };
+        let request = OffsetCommitRequest {
+            group_id: group.to_owned(),
+            topics: topics.into_iter().map(topic).collect(),
+            ..OffsetCommitRequest::default()
+        };
+        let response = handle.request_in(&request, version, deadline).await?;
+        let answers = response.topics.into_iter().flat_map(|topic| {
+            let name: std::sync::Arc<str> = topic.name.into();
+            let about = move |index| TopicPartition::new(name.clone(), index);
+            topic
+                .partitions
+                .into_iter()
+                .map(move |one| (about(one.partition_index), one.error_code))
+        });
+        Ok(answers.collect())
     }
-    Ok(found)
 }
 
 /// The question in the shape of the version: one group at the top, or a list of groups (KIP-709).
-pub(crate) fn fetch_request(
+fn fetch_request(
     group: &str,
     partitions: Option<&[TopicPartition]>,
     version: i16,
@@ -266,7 +241,7 @@ fn stored(response: OffsetFetchResponse) -> Result<Vec<Stored>> {
 
 /// The last version that names topics; the next speaks of ids (KIP-516), which not every broker
 /// tells.
-pub(crate) const BY_NAME: i16 = 9;
+const BY_NAME: i16 = 9;
 
 /// From this version on positions of several groups can be asked for.
 const LISTS: i16 = 8;

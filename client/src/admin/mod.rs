@@ -2,7 +2,7 @@
 //! result for each, in the order they were given. Each call retries what may pass by itself, until
 //! `default.api.timeout.ms`.
 
-pub(crate) mod groups;
+mod groups;
 mod metadata;
 mod offsets;
 mod outcomes;

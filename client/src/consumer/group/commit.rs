@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::admin::CommittedOffset;
-use crate::admin::groups::{self, commit_request, fetch_request, stored_offsets};
 use crate::client::Client;
 use crate::cluster::{CoordinatorKind, Repeat, Retry};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +21,7 @@ use crate::partition::TopicPartition;
 
 use super::ledger::{Due, Ledger};
 use super::member::Command;
+use super::stored::{self, commit_request, fetch_request, stored_offsets};
 
 /// The books, which acknowledgements from any thread change.
 pub(super) type SharedLedger = Arc<Mutex<Ledger>>;
@@ -144,7 +144,7 @@ impl Committer {
         let identity = self.identity()?;
         let handle = self.coordinator(deadline).await?;
         let answers =
-            groups::commit(&handle, self.request(items, identity.as_ref()), deadline).await?;
+            stored::commit(&handle, self.request(items, identity.as_ref()), deadline).await?;
         let codes: BTreeMap<TopicPartition, ErrorCode> = answers.into_iter().collect();
         let (mut renamed, mut forming) = (Vec::new(), Vec::new());
         for item in items {
@@ -184,7 +184,7 @@ impl Committer {
         deadline: Instant,
     ) -> Result<BTreeMap<TopicPartition, CommittedOffset>> {
         let handle = self.coordinator(deadline).await?;
-        let version = handle.version_up_to::<OffsetFetchRequest>(groups::BY_NAME)?;
+        let version = handle.version_up_to::<OffsetFetchRequest>(stored::BY_NAME)?;
         let mut request = fetch_request(&self.group, Some(partitions), version);
         request.require_stable = version >= FIRST_STABLE;
         if let (Some(identity), Some(group)) = (identity, request.groups.first_mut()) {

@@ -23,6 +23,7 @@ mod pattern;
 mod poll;
 mod positions;
 mod slots;
+mod stored;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
