@@ -20,6 +20,7 @@ use tracing::Instrument;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Stream;
 use crate::net::driver::{self, Command, Loss};
+use crate::net::releases::remedy;
 
 /// A connection that is ready for requests. Clones share it; requests are pipelined in the order of
 /// the calls. When the last clone is dropped, the connection closes after the answers it still
@@ -132,8 +133,9 @@ impl Handle {
     pub fn version_of<R: Request>(&self) -> Result<i16> {
         self.0.versions.pick::<R>().map_err(|error| {
             Error::new(ErrorKind::Unsupported, error.to_string())
+                .with("api", R::KEY)
                 .with("broker", self.peer())
-                .with_hint("use a broker of Kafka 2.1 or newer")
+                .with_hint(remedy(&error))
         })
     }
 

@@ -5,6 +5,7 @@ pub mod dial;
 pub(crate) mod driver;
 pub mod handle;
 pub(crate) mod probe;
+pub(crate) mod releases;
 
 #[cfg(test)]
 mod tests;
