@@ -3,14 +3,24 @@
 //! `default.api.timeout.ms`.
 
 mod by_topic;
+mod configs;
 mod each;
+mod kinds;
 mod metadata;
 mod offsets;
 mod outcomes;
 mod positions;
+mod quotas;
+mod records;
 mod topics;
 
+pub use configs::{
+    ConfigChanges, ConfigDetail, ConfigEntry, ConfigKind, ConfigResource, ConfigSource,
+    ConfigSynonym, ConfigType, Effect,
+};
 pub use metadata::Topics;
 pub use offsets::{ListedOffset, OffsetSpec};
 pub use positions::CommittedOffset;
+pub use quotas::{QuotaChange, QuotaEntity, QuotaFilter, QuotaMatch};
+pub use records::DeleteBefore;
 pub use topics::{NewPartitions, NewTopic};
