@@ -2,6 +2,7 @@
 //! for each, in the order they were given. Each call retries what may pass by itself, until
 //! `default.api.timeout.ms`.
 
+mod acls;
 mod by_topic;
 mod configs;
 mod each;
@@ -12,8 +13,13 @@ mod outcomes;
 mod positions;
 mod quotas;
 mod records;
+mod scram;
+mod tokens;
 mod topics;
 
+pub use acls::{
+    Acl, AclFilter, AclMatch, AclOperation, AclPattern, AclPermission, AclResource, DeletedAcl,
+};
 pub use configs::{
     ConfigChanges, ConfigDetail, ConfigEntry, ConfigKind, ConfigResource, ConfigSource,
     ConfigSynonym, ConfigType, Effect,
@@ -23,4 +29,6 @@ pub use offsets::{ListedOffset, OffsetSpec};
 pub use positions::CommittedOffset;
 pub use quotas::{QuotaChange, QuotaEntity, QuotaFilter, QuotaMatch};
 pub use records::DeleteBefore;
+pub use scram::{ScramChange, ScramCredential, ScramMechanism};
+pub use tokens::{NewToken, Principal, Token};
 pub use topics::{NewPartitions, NewTopic};
