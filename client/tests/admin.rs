@@ -212,3 +212,21 @@ async fn positions_of_a_group_are_stored_and_read_back() {
         assert!(client.committed_offsets("nobody", None).await.unwrap().is_empty());
     }
 }
+
+#[tokio::test]
+async fn every_call_may_run_in_a_task_of_its_own() {
+    let door = cluster(1).await;
+    let client = client(&door).await;
+    fn task<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+        future
+    }
+    let made = task(client.create_topics(&[NewTopic::new("a")])).await;
+    assert!(made[0].is_ok(), "{made:?}");
+    let found = task(client.list_offsets(
+        &[(TopicPartition::new("a", 0), OffsetSpec::Earliest)],
+        Isolation::ReadUncommitted,
+    ))
+    .await;
+    assert!(found[0].1.is_ok(), "{found:?}");
+    assert!(task(client.committed_offsets("g", None)).await.unwrap().is_empty());
+}

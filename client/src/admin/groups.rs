@@ -1,247 +1,265 @@
-//! Stored positions of groups, read and written from outside: without membership, as an idle group
-//! allows. Requests go to the group's coordinator.
+//! Groups: which there are, who is in them, and their end. In: names or filters; out: one result a
+//! group. Coordinators answer for their groups, of the classic protocol and of the newer one
+//! (KIP-848) alike.
 
-use std::collections::BTreeMap;
-
+use klamm_protocol::api::ApiKey;
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use klamm_protocol::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-    OffsetFetchResponse,
-};
+use klamm_protocol::messages::delete_groups::DeleteGroupsRequest;
+use klamm_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
+use klamm_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse};
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::cluster::{CoordinatorKind, Repeat, Retry};
+use crate::cluster::{CoordinatorKind, Repeat};
 use crate::error::{Error, Result};
-use crate::partition::TopicPartition;
+use crate::net::handle::Handle;
 
-use super::outcomes::Outcomes;
+use super::each::{Call, Each, Item, Named, To, Told, about, too_old, verdict};
+use super::kinds::words;
+use super::listing::Listing;
 
-/// A position of a group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// The next offset to read.
-    pub offset: i64,
-    /// The leader epoch of the record before it, where known (KIP-320).
-    pub leader_epoch: Option<i32>,
-    /// Words of the committer's own, kept beside the position.
-    pub metadata: String,
+words! {
+    /// How a group stands.
+    GroupState {
+        /// It waits for its members to join.
+        PreparingRebalance "PreparingRebalance";
+        /// It waits for the leader's assignment.
+        CompletingRebalance "CompletingRebalance";
+        /// All members have what they shall read.
+        Stable "Stable";
+        /// It is being removed.
+        Dead "Dead";
+        /// It has no members.
+        Empty "Empty";
+        /// The broker computes an assignment (KIP-848).
+        Assigning "Assigning";
+        /// Members give partitions up and take them over (KIP-848).
+        Reconciling "Reconciling";
+        /// Its topics are not as it needs them.
+        NotReady "NotReady";
+    }
 }
 
-/// One answer about a partition.
-type Stored = (TopicPartition, i64, i32, Option<String>, ErrorCode);
+words! {
+    /// The protocol that a group speaks.
+    GroupType {
+        /// The one from the beginning, in which a member assigns.
+        Classic "classic";
+        /// The one of KIP-848, in which the broker assigns.
+        Consumer "consumer";
+        /// Share groups (KIP-932).
+        Share "share";
+        /// Groups of Kafka Streams (KIP-1071).
+        Streams "streams";
+    }
+}
+
+/// A group in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedGroup {
+    /// Its name.
+    pub id: String,
+    /// What its members do: `consumer`, `connect`; empty if they only store positions.
+    pub protocol_type: String,
+    /// How it stands; `None` from brokers before 2.6.
+    pub state: Option<GroupState>,
+    /// Which protocol it speaks; `None` from brokers before 3.7.
+    pub group_type: Option<GroupType>,
+}
+
+/// Which groups to list; by default all.
+///
+/// ```
+/// use klamm_client::admin::{GroupFilter, GroupState, GroupType};
+///
+/// let idle = GroupFilter::default().with_state(GroupState::Empty).with_type(GroupType::Classic);
+/// assert_eq!((idle.states.len(), idle.types.len()), (1, 1));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupFilter {
+    /// Only in these states (brokers since 2.6, KIP-518); empty for any.
+    pub states: Vec<GroupState>,
+    /// Only of these types (brokers since 3.7, KIP-848); empty for any.
+    pub types: Vec<GroupType>,
+}
+
+/// A member to remove from a group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MemberName {
+    /// By the id that the coordinator gave it.
+    Id(String),
+    /// By the name that it gave itself (`group.instance.id`, KIP-345).
+    Instance(String),
+}
+
+impl GroupFilter {
+    /// In this state, too.
+    #[must_use]
+    pub fn with_state(mut self, state: GroupState) -> Self {
+        self.states.push(state);
+        self
+    }
+
+    /// Of this type, too.
+    #[must_use]
+    pub fn with_type(mut self, group_type: GroupType) -> Self {
+        self.types.push(group_type);
+        self
+    }
+}
 
 impl Client {
-    /// The stored positions of a group, of these partitions or (`None`) of all that have one. A
-    /// partition without a position is not in the answer.
+    /// The groups of all coordinators that a filter finds, by name.
     ///
     /// # Errors
     ///
-    /// The broker's code for the group or the first partition that has one, or what outlasts
-    /// `default.api.timeout.ms`.
+    /// For each broker apart, in [`Listing::failed`]: the broker's code,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where it is too old for the filter, or
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) after `default.api.timeout.ms`. As a whole if no
+    /// broker is known.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn committed_offsets(
-        &self,
-        group: &str,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>> {
-        let deadline = self.api_deadline();
-        let mut retry = Retry::new(self.cluster(), deadline, Repeat::Harmless);
-        loop {
-            match self.fetch_offsets(group, partitions, deadline).await {
-                Ok(found) => return Ok(found),
-                Err(error) => retry.after(error.with("group", group)).await?,
-            }
-        }
+    pub async fn list_groups(&self, filter: &GroupFilter) -> Result<Listing<ListedGroup>> {
+        let ask = |handle, deadline| list(filter, handle, deadline);
+        let mut listing = self.list_everywhere(ask).await?;
+        listing.found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(listing)
     }
 
-    /// Stores positions of a group that has no members. The results stand in the order given.
-    /// Writing the same position twice does no harm, so what got no answer is written again.
+    /// Deletes groups that have no members, with their positions. The results stand in the order of
+    /// the groups.
     ///
     /// # Errors
     ///
-    /// For each: the broker's code, such as `UNKNOWN_MEMBER_ID` while the group has members;
-    /// [`crate::ErrorKind::TimedOut`] after `default.api.timeout.ms`.
+    /// For each: `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP` while it has members, or another code of
+    /// the broker's; [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) where the request got no
+    /// answer, which is not repeated; [`TimedOut`](crate::ErrorKind::TimedOut) after
+    /// `default.api.timeout.ms`.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: positions may or may not be stored.
-    pub async fn commit_offsets(
-        &self,
-        group: &str,
-        offsets: &[(TopicPartition, CommittedOffset)],
-    ) -> Vec<Result<()>> {
-        let deadline = self.api_deadline();
-        let mut retry = Retry::new(self.cluster(), deadline, Repeat::Harmless);
-        let mut outcomes = Outcomes::new(offsets.len(), Repeat::Harmless);
-        loop {
-            let pending = outcomes.begin();
-            if pending.is_empty() {
-                break;
-            }
-            let some: Vec<_> = pending.iter().filter_map(|index| offsets.get(*index)).collect();
-            match self.store_offsets(group, &some, deadline).await {
-                Err(error) => outcomes.fail(&pending, &error.with("group", group)),
-                Ok(answers) => {
-                    for (partition, code) in answers {
-                        let about = |index: &&usize| {
-                            offsets.get(**index).is_some_and(|(known, _)| *known == partition)
-                        };
-                        let here = |error: Error| {
-                            error.at(&partition.topic, partition.partition).with("group", group)
-                        };
-                        for index in pending.iter().filter(about) {
-                            outcomes.settle(*index, Error::check(code).map_err(here));
-                        }
-                    }
-                }
-            }
-            if !outcomes.another(&mut retry).await {
-                break;
-            }
-        }
-        outcomes.finish().collect()
+    /// Not cancel safe: groups may or may not be deleted.
+    pub async fn delete_groups(&self, groups: &[&str]) -> Vec<Result<()>> {
+        let items: Vec<_> = groups.iter().map(|group| Named("group", group)).collect();
+        let to = To::Coordinator(CoordinatorKind::Group, |group: &Named<'_>| group.1);
+        Each { client: self, items: &items, to, repeat: Repeat::Harmful }.ask(delete).await
     }
 
-    /// One attempt at reading positions.
-    async fn fetch_offsets(
-        &self,
-        group: &str,
-        partitions: Option<&[TopicPartition]>,
-        deadline: Instant,
-    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>> {
-        let handle = self.cluster().coordinator(CoordinatorKind::Group, group, deadline).await?;
-        let version = handle.version_up_to::<OffsetFetchRequest>(BY_NAME)?;
-        let request = fetch_request(group, partitions, version);
-        let response = handle.request_in(&request, version, deadline).await?;
-        let mut found = BTreeMap::new();
-        for (partition, offset, epoch, metadata, code) in stored(response)? {
-            Error::check(code).map_err(|error| error.at(&partition.topic, partition.partition))?;
-            if offset >= 0 {
-                let leader_epoch = Some(epoch).filter(|epoch| *epoch >= 0);
-                let metadata = metadata.unwrap_or_default();
-                found.insert(partition, CommittedOffset { offset, leader_epoch, metadata });
-            }
-        }
-        Ok(found)
-    }
-
-    /// One attempt at storing positions; a code for each partition that the answer names.
-    async fn store_offsets(
-        &self,
-        group: &str,
-        offsets: &[&(TopicPartition, CommittedOffset)],
-        deadline: Instant,
-    ) -> Result<Vec<(TopicPartition, ErrorCode)>> {
-        let handle = self.cluster().coordinator(CoordinatorKind::Group, group, deadline).await?;
-        let version = handle.version_up_to::<OffsetCommitRequest>(BY_NAME)?;
-        let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-        for (partition, position) in offsets {
-            topics.entry(&partition.topic).or_default().push(OffsetCommitRequestPartition {
-                partition_index: partition.partition,
-                committed_offset: position.offset,
-                committed_leader_epoch: position.leader_epoch.unwrap_or(-1),
-                committed_metadata: Some(position.metadata.clone()),
-                ..OffsetCommitRequestPartition::default()
-            });
-        }
-        let topic = |(name, partitions): (&str, _)| OffsetCommitRequestTopic {
-            name: name.to_owned(),
-            partitions,
-            ..OffsetCommitRequestTopic::default()
-        };
-        let request = OffsetCommitRequest {
-            group_id: group.to_owned(),
-            topics: topics.into_iter().map(topic).collect(),
-            ..OffsetCommitRequest::default()
-        };
-        let response = handle.request_in(&request, version, deadline).await?;
-        let answers = response.topics.into_iter().flat_map(|topic| {
-            let name: std::sync::Arc<str> = topic.name.into();
-            let about = move |index| TopicPartition::new(name.clone(), index);
-            topic
-                .partitions
-                .into_iter()
-                .map(move |one| (about(one.partition_index), one.error_code))
-        });
-        Ok(answers.collect())
+    /// Removes members from a group, which then divides their partitions among the others. The
+    /// results stand in the order of the members. A member that is alive and not static joins again.
+    ///
+    /// # Errors
+    ///
+    /// For each: `UNKNOWN_MEMBER_ID` or another code of the broker's;
+    /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) where the request got no answer, which
+    /// is not repeated; [`Unsupported`](crate::ErrorKind::Unsupported) from brokers before 2.4.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: members may or may not be removed.
+    pub async fn remove_members(&self, group: &str, members: &[MemberName]) -> Vec<Result<()>> {
+        let items: Vec<_> = members.iter().map(|member| Leaver { group, member }).collect();
+        let to = To::Coordinator(CoordinatorKind::Group, |one: &Leaver<'_>| one.group);
+        Each { client: self, items: &items, to, repeat: Repeat::Harmful }.ask(remove).await
     }
 }
 
-/// The question in the shape of the version: one group at the top, or a list of groups (KIP-709).
-fn fetch_request(
-    group: &str,
-    partitions: Option<&[TopicPartition]>,
-    version: i16,
-) -> OffsetFetchRequest {
-    let topics = partitions.map(|partitions| {
-        let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-        for one in partitions {
-            topics.entry(&one.topic).or_default().push(one.partition);
-        }
-        topics.into_iter().map(|(name, indexes)| (name.to_owned(), indexes))
-    });
-    if version < LISTS {
-        let topic = |(name, partition_indexes)| OffsetFetchRequestTopic { name, partition_indexes };
-        let topics = topics.map(|topics| topics.map(topic).collect());
-        return OffsetFetchRequest { group_id: group.to_owned(), topics, ..Default::default() };
-    }
-    let topic = |(name, partition_indexes)| OffsetFetchRequestTopics {
-        name,
-        partition_indexes,
-        ..Default::default()
-    };
-    let asked = OffsetFetchRequestGroup {
-        group_id: group.to_owned(),
-        topics: topics.map(|topics| topics.map(topic).collect()),
-        ..Default::default()
-    };
-    OffsetFetchRequest { groups: vec![asked], ..Default::default() }
+/// A member that has to go.
+struct Leaver<'a> {
+    group: &'a str,
+    member: &'a MemberName,
 }
 
-/// The answer of either shape as one list.
-fn stored(response: OffsetFetchResponse) -> Result<Vec<Stored>> {
+impl Item for Leaver<'_> {
+    type Key = MemberName;
+
+    fn key(&self) -> MemberName {
+        self.member.clone()
+    }
+
+    fn named(&self, error: Error) -> Error {
+        let error = about(error, "group", self.group);
+        match self.member {
+            MemberName::Id(id) => about(error, "member", id),
+            MemberName::Instance(name) => about(error, "instance", name),
+        }
+    }
+}
+
+async fn list(filter: &GroupFilter, handle: Handle, deadline: Instant) -> Result<Vec<ListedGroup>> {
+    let version = handle.version_of::<ListGroupsRequest>()?;
+    if version < STATES && !filter.states.is_empty() {
+        let what = "the broker cannot list groups by their state";
+        return Err(too_old(&handle, ApiKey::ListGroups, what));
+    }
+    if version < TYPES && !filter.types.is_empty() {
+        let what = "the broker cannot list groups by their type";
+        return Err(too_old(&handle, ApiKey::ListGroups, what));
+    }
+    let request = ListGroupsRequest {
+        states_filter: filter.states.iter().map(|state| state.name().to_owned()).collect(),
+        types_filter: filter.types.iter().map(|one| one.name().to_owned()).collect(),
+    };
+    let response: ListGroupsResponse = handle.request(&request, deadline).await?;
     Error::check(response.error_code)?;
-    let mut all = Vec::new();
-    for topic in response.topics {
-        for one in topic.partitions {
-            let partition = TopicPartition::new(topic.name.as_str(), one.partition_index);
-            all.push((
-                partition,
-                one.committed_offset,
-                one.committed_leader_epoch,
-                one.metadata,
-                one.error_code,
-            ));
-        }
-    }
-    for group in response.groups {
-        Error::check(group.error_code)?;
-        for topic in group.topics {
-            for one in topic.partitions {
-                let partition = TopicPartition::new(topic.name.as_str(), one.partition_index);
-                all.push((
-                    partition,
-                    one.committed_offset,
-                    one.committed_leader_epoch,
-                    one.metadata,
-                    one.error_code,
-                ));
-            }
-        }
-    }
-    Ok(all)
+    let groups = response.groups.into_iter().map(|one| ListedGroup {
+        id: one.group_id,
+        protocol_type: one.protocol_type,
+        state: (version >= STATES).then(|| one.group_state.as_str().into()),
+        group_type: (version >= TYPES).then(|| one.group_type.as_str().into()),
+    });
+    Ok(groups.collect())
 }
 
-/// The last version that names topics; the next speaks of ids (KIP-516), which not every broker
-/// tells.
-const BY_NAME: i16 = 9;
+async fn delete(call: Call<'_, Named<'_>>) -> Told<String, ()> {
+    let groups_names = call.items.iter().map(|group| group.1.to_owned()).collect();
+    let told = call.request(&DeleteGroupsRequest { groups_names }).await?.results.into_iter();
+    Ok(told.map(|one| (one.group_id, verdict(one.error_code, one.error_message))).collect())
+}
 
-/// From this version on positions of several groups can be asked for.
-const LISTS: i16 = 8;
+async fn remove(call: Call<'_, Leaver<'_>>) -> Told<MemberName, ()> {
+    if call.handle.version_of::<LeaveGroupRequest>()? < MANY_LEAVE {
+        let what = "the broker lets members leave only by themselves";
+        return Err(too_old(&call.handle, ApiKey::LeaveGroup, what));
+    }
+    let identity = |one: &&Leaver<'_>| {
+        let (member_id, group_instance_id) = match one.member {
+            MemberName::Id(id) => (id.clone(), None),
+            MemberName::Instance(name) => (String::new(), Some(name.clone())),
+        };
+        MemberIdentity { member_id, group_instance_id, reason: Some(REASON.to_owned()) }
+    };
+    let request = LeaveGroupRequest {
+        group_id: call.items.first().map(|one| one.group.to_owned()).unwrap_or_default(),
+        members: call.items.iter().map(identity).collect(),
+        ..LeaveGroupRequest::default()
+    };
+    let response = call.request(&request).await?;
+    // A member that is unknown is told of all of them, too, where it was the only one.
+    if response.error_code != ErrorCode::UNKNOWN_MEMBER_ID || response.members.is_empty() {
+        Error::check(response.error_code)?;
+    }
+    Ok(response
+        .members
+        .into_iter()
+        .map(|one| {
+            let name = match one.group_instance_id {
+                Some(instance) => MemberName::Instance(instance),
+                None => MemberName::Id(one.member_id),
+            };
+            (name, Error::check(one.error_code))
+        })
+        .collect())
+}
+
+const REASON: &str = "removed by an administrator";
+/// From this version on groups are listed with their states, and by them (KIP-518).
+const STATES: i16 = 4;
+/// From this version on groups are listed with their types, and by them (KIP-848).
+const TYPES: i16 = 5;
+/// From this version on many members can leave at once, by whoever's word (KIP-345).
+const MANY_LEAVE: i16 = 3;

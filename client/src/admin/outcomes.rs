@@ -47,10 +47,10 @@ impl<T> Outcomes<T> {
         }
     }
 
-    /// The same failure for these items.
-    pub(super) fn fail(&mut self, items: &[usize], error: &Error) {
-        for index in items {
-            self.settle(*index, Err(error.clone()));
+    /// The last word about an item that is pending.
+    pub(super) fn end(&mut self, index: usize, result: Result<T>) {
+        if let Some(slot @ Slot::Pending(_)) = self.slots.get_mut(index) {
+            *slot = Slot::Settled(result);
         }
     }
 
@@ -70,9 +70,13 @@ impl<T> Outcomes<T> {
             }
         }
         let Some(last) = last else { return false };
-        let Err(end) = retry.after(last).await else { return true };
-        for slot in self.slots.iter_mut().filter(|slot| matches!(slot, Slot::Pending(_))) {
-            *slot = Slot::Settled(Err(end.clone()));
+        if retry.after(last).await.is_ok() {
+            return true;
+        }
+        for slot in &mut self.slots {
+            if let Slot::Pending(Some(error)) = slot {
+                *slot = Slot::Settled(Err(retry.too_late(error.clone())));
+            }
         }
         false
     }

@@ -1,20 +1,20 @@
 //! Topics: made, grown, deleted. Orders go to the controller, and are not repeated when their
 //! outcome is unknown.
 
-use klamm_protocol::code::ErrorCode;
-use klamm_protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
+use klamm_protocol::messages::create_partitions::{
+    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
+};
 use klamm_protocol::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use klamm_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use klamm_protocol::wire::Uuid;
-use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::cluster::{Repeat, Retry};
-use crate::error::{Error, ErrorKind, Result};
+use crate::cluster::Repeat;
+use crate::error::{Error, Result};
 
-use super::outcomes::Outcomes;
+use super::each::{Call, Each, Item, Named, Node, To, Told, about, verdict};
 
 /// A topic to be made.
 ///
@@ -35,12 +35,49 @@ pub struct NewTopic {
     pub replication: Option<i16>,
     /// Settings that differ from the brokers'.
     pub settings: Vec<(String, String)>,
+    /// The replicas of each partition, the preferred leader first, in place of the two numbers;
+    /// empty lets the controller place them.
+    pub assignment: Vec<Vec<i32>>,
+}
+
+/// The number of partitions that a topic shall have.
+///
+/// ```
+/// use klamm_client::admin::NewPartitions;
+///
+/// let anywhere = NewPartitions::from(("orders", 12));
+/// let here = NewPartitions::new("orders", 12).with_assignment(vec![vec![1, 2], vec![2, 3]]);
+/// assert_eq!((anywhere.total, here.assignment.len()), (12, 2));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewPartitions {
+    /// The topic's name.
+    pub topic: String,
+    /// How many partitions it has afterwards.
+    pub total: i32,
+    /// The replicas of each *new* partition, the preferred leader first; empty lets the controller
+    /// place them.
+    pub assignment: Vec<Vec<i32>>,
 }
 
 impl NewTopic {
     /// A topic with the brokers' defaults.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), partitions: None, replication: None, settings: Vec::new() }
+        Self {
+            name: name.into(),
+            partitions: None,
+            replication: None,
+            settings: Vec::new(),
+            assignment: Vec::new(),
+        }
+    }
+
+    /// Sets the replicas of each partition, and by that their number.
+    #[must_use]
+    pub fn with_assignment(mut self, assignment: Vec<Vec<i32>>) -> Self {
+        self.assignment = assignment;
+        self
     }
 
     /// Sets the number of partitions.
@@ -65,8 +102,25 @@ impl NewTopic {
     }
 }
 
-/// What one topic of an answer says: its name, the code, the broker's words.
-type Told = (Option<String>, ErrorCode, Option<String>);
+impl NewPartitions {
+    /// `total` partitions, the new ones wherever the controller places them.
+    pub fn new(topic: impl Into<String>, total: i32) -> Self {
+        Self { topic: topic.into(), total, assignment: Vec::new() }
+    }
+
+    /// Sets the replicas of each new partition.
+    #[must_use]
+    pub fn with_assignment(mut self, assignment: Vec<Vec<i32>>) -> Self {
+        self.assignment = assignment;
+        self
+    }
+}
+
+impl<T: Into<String>> From<(T, i32)> for NewPartitions {
+    fn from((topic, total): (T, i32)) -> Self {
+        Self::new(topic, total)
+    }
+}
 
 impl Client {
     /// Makes topics. The results stand in the order of the topics; `TOPIC_ALREADY_EXISTS` is an
@@ -74,36 +128,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// For each: the broker's code with its own words, or [`ErrorKind::OutcomeUnknown`] where the
-    /// request got no answer, or none that can be read; that is never repeated, so look before
-    /// ordering again.
+    /// For each: the broker's code with its own words, or
+    /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) where the request got no answer, or none
+    /// that can be read; that is never repeated, so look before ordering again.
     ///
     /// # Cancel safety
     ///
     /// Not cancel safe: topics may or may not be made.
     pub async fn create_topics(&self, topics: &[NewTopic]) -> Vec<Result<()>> {
-        self.order(
-            topics,
-            |topic| topic.name.as_str(),
-            async |client: &Self, some: &[&NewTopic], deadline| {
-                let request = CreateTopicsRequest {
-                    topics: some.iter().map(|topic| creatable(topic)).collect(),
-                    timeout_ms: client.order_timeout(),
-                    validate_only: false,
-                };
-                let response = client
-                    .cluster()
-                    .controller(deadline)
-                    .await?
-                    .request(&request, deadline)
-                    .await?;
-                let told = response.topics.into_iter();
-                Ok(told
-                    .map(|topic| (Some(topic.name), topic.error_code, topic.error_message))
-                    .collect())
-            },
-        )
-        .await
+        self.order(topics, |call| create(self, call)).await
     }
 
     /// Deletes topics with all their records.
@@ -112,29 +145,8 @@ impl Client {
     ///
     /// As [`Client::create_topics`].
     pub async fn delete_topics(&self, topics: &[&str]) -> Vec<Result<()>> {
-        self.order(
-            topics,
-            |topic| topic,
-            async |client: &Self, some: &[&&str], deadline| {
-                let handle = client.cluster().controller(deadline).await?;
-                let by_state = handle.version_of::<DeleteTopicsRequest>()? >= BY_STATE;
-                let names = some.iter().map(|name| (**name).to_owned());
-                let state = |name| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO };
-                let mut request = DeleteTopicsRequest {
-                    timeout_ms: client.order_timeout(),
-                    ..Default::default()
-                };
-                if by_state {
-                    request.topics = names.map(state).collect();
-                } else {
-                    request.topic_names = names.collect();
-                }
-                let response = handle.request(&request, deadline).await?;
-                let told = response.responses.into_iter();
-                Ok(told.map(|topic| (topic.name, topic.error_code, topic.error_message)).collect())
-            },
-        )
-        .await
+        let topics: Vec<_> = topics.iter().map(|topic| Named("topic", topic)).collect();
+        self.order(&topics, |call| delete(self, call)).await
     }
 
     /// Raises the number of partitions of topics to the totals given.
@@ -142,111 +154,118 @@ impl Client {
     /// # Errors and cancel safety
     ///
     /// As [`Client::create_topics`].
-    pub async fn create_partitions(&self, totals: &[(&str, i32)]) -> Vec<Result<()>> {
-        self.order(
-            totals,
-            |(topic, _)| topic,
-            async |client: &Self, some: &[&(&str, i32)], deadline| {
-                let topic = |(name, count): &&(&str, i32)| CreatePartitionsTopic {
-                    name: (*name).to_owned(),
-                    count: *count,
-                    assignments: None,
-                };
-                let request = CreatePartitionsRequest {
-                    topics: some.iter().map(topic).collect(),
-                    timeout_ms: client.order_timeout(),
-                    validate_only: false,
-                };
-                let response = client
-                    .cluster()
-                    .controller(deadline)
-                    .await?
-                    .request(&request, deadline)
-                    .await?;
-                let told = response.results.into_iter();
-                Ok(told
-                    .map(|topic| (Some(topic.name), topic.error_code, topic.error_message))
-                    .collect())
-            },
-        )
-        .await
+    pub async fn create_partitions<T>(&self, totals: &[T]) -> Vec<Result<()>>
+    where
+        T: Clone + Into<NewPartitions>,
+    {
+        let totals: Vec<NewPartitions> = totals.iter().cloned().map(Into::into).collect();
+        self.order(&totals, |call| grow(self, call)).await
     }
 
-    /// Gives an order about each item until each is carried out, refused, or out of time.
-    async fn order<T>(
-        &self,
-        items: &[T],
-        name: impl Fn(&T) -> &str,
-        attempt: impl AsyncFn(&Self, &[&T], Instant) -> Result<Vec<Told>>,
-    ) -> Vec<Result<()>> {
-        let deadline = self.api_deadline();
-        let mut retry = Retry::new(self.cluster(), deadline, Repeat::Harmful);
-        let mut outcomes = Outcomes::new(items.len(), Repeat::Harmful);
-        loop {
-            let pending = outcomes.begin();
-            if pending.is_empty() {
-                break;
-            }
-            let some: Vec<&T> = pending.iter().filter_map(|index| items.get(*index)).collect();
-            match attempt(self, &some, deadline).await {
-                Err(error) => outcomes.fail(&pending, &error),
-                Ok(answers) => {
-                    for (told, code, words) in answers {
-                        let named =
-                            |index: &&usize| items.get(**index).map(&name) == told.as_deref();
-                        if let Some(index) = pending.iter().find(named) {
-                            let topic = told.as_deref().unwrap_or_default();
-                            outcomes.settle(*index, refusal(code, words, topic));
-                        }
-                    }
-                }
-            }
-            if !outcomes.another(&mut retry).await {
-                break;
-            }
-        }
+    /// Gives the controller an order about each topic until each is carried out, refused, or out of
+    /// time.
+    async fn order<'a, I, F>(
+        &'a self,
+        items: &'a [I],
+        ask: impl Fn(Call<'a, I>) -> F,
+    ) -> Vec<Result<()>>
+    where
+        I: Item,
+        F: Future<Output = Told<I::Key, ()>>,
+    {
+        let to = To::Node(|_| Node::Controller);
+        let done = Each { client: self, items, to, repeat: Repeat::Harmful }.ask(ask).await;
         // The view must not go on with topics as they were.
         self.cluster().mark_stale();
-        outcomes.finish().collect()
-    }
-
-    /// How long the controller may take, in milliseconds: as long as a request may.
-    fn order_timeout(&self) -> i32 {
-        i32::try_from(self.config().request_timeout().as_millis()).unwrap_or(i32::MAX)
+        done
     }
 }
 
-/// The topic as requests describe it; -1 leaves a number to the brokers.
+impl Item for NewTopic {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn named(&self, error: Error) -> Error {
+        about(error, "topic", &self.name)
+    }
+}
+
+impl Item for NewPartitions {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.topic.clone()
+    }
+
+    fn named(&self, error: Error) -> Error {
+        about(error, "topic", &self.topic)
+    }
+}
+
+async fn create(client: &Client, call: Call<'_, NewTopic>) -> Told<String, ()> {
+    let request = CreateTopicsRequest {
+        topics: call.items.iter().map(|topic| creatable(topic)).collect(),
+        timeout_ms: client.order_timeout(),
+        validate_only: false,
+    };
+    let told = call.request(&request).await?.topics.into_iter();
+    Ok(told.map(|topic| (topic.name, verdict(topic.error_code, topic.error_message))).collect())
+}
+
+async fn delete(client: &Client, call: Call<'_, Named<'_>>) -> Told<String, ()> {
+    let names = call.items.iter().map(|topic| topic.1.to_owned());
+    let state = |name| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO };
+    let mut request =
+        DeleteTopicsRequest { timeout_ms: client.order_timeout(), ..Default::default() };
+    if call.handle.version_of::<DeleteTopicsRequest>()? >= BY_STATE {
+        request.topics = names.map(state).collect();
+    } else {
+        request.topic_names = names.collect();
+    }
+    let told = call.request(&request).await?.responses.into_iter();
+    Ok(told
+        .filter_map(|topic| Some((topic.name?, verdict(topic.error_code, topic.error_message))))
+        .collect())
+}
+
+async fn grow(client: &Client, call: Call<'_, NewPartitions>) -> Told<String, ()> {
+    let replicas =
+        |broker_ids: &Vec<i32>| CreatePartitionsAssignment { broker_ids: broker_ids.clone() };
+    let topic = |topic: &&NewPartitions| CreatePartitionsTopic {
+        name: topic.topic.clone(),
+        count: topic.total,
+        assignments: Some(topic.assignment.iter().map(replicas).collect::<Vec<_>>())
+            .filter(|assignment| !assignment.is_empty()),
+    };
+    let request = CreatePartitionsRequest {
+        topics: call.items.iter().map(topic).collect(),
+        timeout_ms: client.order_timeout(),
+        validate_only: false,
+    };
+    let told = call.request(&request).await?.results.into_iter();
+    Ok(told.map(|topic| (topic.name, verdict(topic.error_code, topic.error_message))).collect())
+}
+
+/// The topic as requests describe it; -1 leaves a number to the brokers, or to the assignment.
 fn creatable(topic: &NewTopic) -> CreatableTopic {
     let setting = |(name, value): &(String, String)| CreatableTopicConfig {
         name: name.clone(),
         value: Some(value.clone()),
     };
+    let replicas = |(partition_index, brokers): (i32, &Vec<i32>)| CreatableReplicaAssignment {
+        partition_index,
+        broker_ids: brokers.clone(),
+    };
     CreatableTopic {
         name: topic.name.clone(),
         num_partitions: topic.partitions.unwrap_or(-1),
         replication_factor: topic.replication.unwrap_or(-1),
-        assignments: Vec::new(),
+        assignments: (0..).zip(&topic.assignment).map(replicas).collect(),
         configs: topic.settings.iter().map(setting).collect(),
     }
-}
-
-/// What a code about one topic means for whoever gave the order.
-fn refusal(code: ErrorCode, words: Option<String>, topic: &str) -> Result<()> {
-    Error::check(code).map_err(|error| {
-        let error = error.with("topic", topic);
-        let error = match code {
-            // The controller goes on with an order whose time ran out.
-            ErrorCode::REQUEST_TIMED_OUT => error.as_kind(ErrorKind::OutcomeUnknown),
-            // The controller knows best what exists; to ask again would find the same.
-            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => error.as_kind(ErrorKind::Usage),
-            _ => error,
-        };
-        match words {
-            Some(words) => error.with("broker says", words),
-            None => error,
-        }
-    })
 }
 
 /// From this version on topics to delete are structs, by name or by id.

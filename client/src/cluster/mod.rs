@@ -21,9 +21,11 @@ mod retry;
 mod spares;
 mod way;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use klamm_protocol::session::metadata::{LeaderHint, Topic, View};
 use tokio::sync::watch;
@@ -266,6 +268,67 @@ impl Cluster {
         let mut ending = self.0.brokers.close(deadline);
         ending.extend(self.0.cache.close());
         all_ended(ending, deadline).await;
+    }
+}
+
+impl Cluster {
+    /// The brokers that coordinate these groups or transactional ids, in the order of the keys: in
+    /// one request where the broker can take them together (KIP-699).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn coordinators(
+        &self,
+        kind: CoordinatorKind,
+        keys: &[&str],
+        deadline: Instant,
+    ) -> Vec<Result<i32>> {
+        match self.look_up(kind, keys, deadline).await {
+            Ok(found) => found,
+            Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn look_up(
+        &self,
+        kind: CoordinatorKind,
+        keys: &[&str],
+        deadline: Instant,
+    ) -> Result<Vec<Result<i32>>> {
+        let handle = self.any(deadline).await?;
+        if handle.version_of::<FindCoordinatorRequest>()? < BATCHED_LOOKUP {
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                let request = FindCoordinatorRequest {
+                    key: (*key).to_owned(),
+                    key_type: kind as i8,
+                    coordinator_keys: Vec::new(),
+                };
+                let answer = handle.request(&request, deadline).await;
+                found.push(answer.and_then(coordinator_of));
+            }
+            return Ok(found);
+        }
+        let mut distinct: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let request = FindCoordinatorRequest {
+            key: String::new(),
+            key_type: kind as i8,
+            coordinator_keys: distinct,
+        };
+        let answer = handle.request(&request, deadline).await?;
+        let told: HashMap<String, Result<i32>> = answer
+            .coordinators
+            .into_iter()
+            .map(|one| (one.key, Error::check(one.error_code).map(|()| one.node_id)))
+            .collect();
+        let left_out = || Error::broker(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        Ok(keys
+            .iter()
+            .map(|key| told.get(*key).cloned().unwrap_or_else(|| Err(left_out())))
+            .collect())
     }
 }
 

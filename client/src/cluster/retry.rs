@@ -107,7 +107,7 @@ impl<'a> Retry<'a> {
     }
 
     /// The last failure says more than that time has passed, so its words stay.
-    fn too_late(&self, error: Error) -> Error {
+    pub(crate) fn too_late(&self, error: Error) -> Error {
         let what = format!("gave up after {} attempts: {}", self.failures, error.what());
         error.retold(ErrorKind::TimedOut, what)
     }

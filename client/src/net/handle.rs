@@ -22,6 +22,7 @@ use crate::net::counters::Meter;
 use crate::net::dial::Stream;
 use crate::net::driver::{self, Command};
 use crate::net::line::{Answer, Line, Lines, Loss, Opened, Ticket};
+use crate::net::releases::remedy;
 
 /// A connection that is ready for requests. Clones share it; requests are pipelined in the order of
 /// the calls. When the last clone is dropped, the connection closes after the answers it still
@@ -174,8 +175,9 @@ impl Handle {
     pub fn version_of<R: Request>(&self) -> Result<i16> {
         self.shared().versions.pick::<R>().map_err(|error| {
             Error::new(ErrorKind::Unsupported, error.to_string())
+                .with("api", R::KEY)
                 .with("broker", self.peer())
-                .with_hint("use a broker of Kafka 2.1 or newer")
+                .with_hint(remedy(&error))
         })
     }
 

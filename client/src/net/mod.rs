@@ -8,6 +8,7 @@ pub(crate) mod driver;
 pub mod handle;
 pub(crate) mod line;
 pub(crate) mod probe;
+pub(crate) mod releases;
 
 #[cfg(test)]
 pub(crate) mod peer;

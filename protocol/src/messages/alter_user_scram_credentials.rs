@@ -9,7 +9,7 @@ use klamm_protocol_derive::Message;
 use crate::code::ErrorCode;
 use crate::wire::Secret;
 
-/// Credentials to delete and to set; a user and mechanism may come once.
+/// Credentials to delete and to set; a user may come once.
 #[derive(Message, Clone, Debug, PartialEq)]
 #[message(key = 51, response = AlterUserScramCredentialsResponse, versions = "0", flexible = "0+")]
 pub struct AlterUserScramCredentialsRequest {
