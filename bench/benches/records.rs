@@ -1,7 +1,7 @@
 //! Record batches, decoded and encoded, beside the other Rust clients and the physical limits, in
 //! one run.
 //!
-//! `cargo bench -p klamm-bench --bench records` prints the tables.
+//! `cargo bench -p klamm-bench --bench records` prints the tables; `-- lz4` behind it, those of one codec.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -16,13 +16,16 @@ use std::hint::black_box;
 
 fn main() {
     let values = values(RECORDS);
-    for codec in [
+    // Cargo adds `--bench` behind what the caller gave.
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let all = [
         Compression::None,
         Compression::Lz4,
         Compression::Snappy,
         Compression::Zstd,
         Compression::Gzip,
-    ] {
+    ];
+    for codec in all.into_iter().filter(|c| wanted.as_ref().is_none_or(|w| c.name() == w)) {
         let batch = encode(&values, codec, &mut Deflater::new());
         let plain = encode(&values, Compression::None, &mut Deflater::new());
         decoding(codec, &batch, &plain);

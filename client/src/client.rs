@@ -2,6 +2,7 @@
 //! producers and the admin calls build.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use klamm_protocol::session::metadata::View;
 use tokio::time::Instant;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::error::Result;
+use crate::net::counters::Counters;
 use crate::net::dial::{Dial, TcpDial};
 
 /// A client of one Kafka cluster. Cheap to clone; all clones share connections and metadata, which
@@ -46,7 +48,10 @@ impl Client {
     /// [`crate::ErrorKind::Config`] before anything is contacted;
     /// [`crate::ErrorKind::Unreachable`], [`crate::ErrorKind::NotKafka`] or
     /// [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
-    /// seconds (eight seconds by default), at once when every server has refused.
+    /// seconds (eight seconds by default), at once when every server has refused;
+    /// [`crate::ErrorKind::Disconnected`], [`crate::ErrorKind::Protocol`],
+    /// [`crate::ErrorKind::Unsupported`] or [`crate::ErrorKind::Broker`] where a broker answered and
+    /// then failed, lied, is too old, or refused.
     ///
     /// # Cancel safety
     ///
@@ -82,6 +87,30 @@ impl Client {
     /// The newest view of brokers and of the topics in use. Never blocks.
     pub fn view(&self) -> Arc<View> {
         self.cluster.view()
+    }
+
+    /// What this client and its clones have sent and received so far: connections, requests and
+    /// bytes by broker and kind of request, times to an answer. A snapshot, at the cost of a copy of
+    /// a few numbers.
+    pub fn counters(&self) -> Counters {
+        self.cluster.counters()
+    }
+
+    /// Ends this client and all its clones in order. From now on nothing new is sent: calls fail
+    /// with [`crate::ErrorKind::Usage`], and those on a connection that somebody holds with
+    /// [`crate::ErrorKind::Disconnected`]. What is under way may be answered for as long as
+    /// `deadline`, and is then lost as on a connection that broke: the error says whether the broker may have
+    /// carried it out. Returns when all connections and the client's own task have ended, at most a
+    /// second after that.
+    ///
+    /// Producers and readers do not end by this, but can do nothing any more: flush the former
+    /// before. To drop all clones ends everything just as well, without waiting for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early, the connections still end in that time, and nothing new is sent.
+    pub async fn close(&self, deadline: Duration) {
+        self.cluster.close(Instant::now() + deadline).await;
     }
 
     /// When a call that begins now ends at the latest (`default.api.timeout.ms`).

@@ -94,7 +94,13 @@ options! {
     /// for the TCP connection alone.
     connect_timeout / with_connect_timeout: Duration = Duration::from_secs(5),
         "socket.connection.setup.timeout.ms";
-    /// The first pause before a broker that failed is tried again.
+    /// How long opening a connection may take at most: the time for it doubles from failure to
+    /// failure at one broker, moved by up to a fifth (KIP-601). Where it is the smaller one, it
+    /// holds from the first attempt on.
+    connect_timeout_max / with_connect_timeout_max: Duration = Duration::from_secs(30),
+        "socket.connection.setup.timeout.max.ms";
+    /// The first pause before a broker that failed is tried again; it doubles from failure to
+    /// failure, moved by up to a fifth.
     reconnect_backoff / with_reconnect_backoff: Duration = Duration::from_millis(50),
         "reconnect.backoff.ms";
     /// The longest pause before a broker that failed is tried again.
@@ -108,7 +114,18 @@ options! {
     /// How old the view of the cluster may grow before it is refreshed unasked.
     metadata_max_age / with_metadata_max_age: Duration = Duration::from_secs(300),
         "metadata.max.age.ms";
-    /// How long a connection without requests is kept; -1 keeps it until the broker closes it.
+    /// Whether the brokers are forgotten and the bootstrap servers asked anew, their names resolved
+    /// again, when a broker demands it, answers as one of another cluster, or none has answered for
+    /// too long (KIP-899, KIP-1102). The bootstrap servers are then also among those that are tried
+    /// when no connection is open.
+    metadata_recovery / with_metadata_recovery: MetadataRecovery = MetadataRecovery::Rebootstrap,
+        "metadata.recovery.strategy";
+    /// How long brokers may fail to answer about metadata before they are forgotten.
+    rebootstrap_trigger / with_rebootstrap_trigger: Duration = Duration::from_secs(300),
+        "metadata.recovery.rebootstrap.trigger.ms";
+    /// How long a connection without requests is kept; -1 keeps it until the broker closes it. Less
+    /// than the brokers' own limit (ten minutes by default), so that no request meets a connection
+    /// that is being closed.
     max_idle / with_max_idle: Option<Duration> = Some(Duration::from_secs(540)),
         "connections.max.idle.ms";
     /// How many requests may await an answer on one connection. A producer keeps order with up to
@@ -161,6 +178,10 @@ options! {
     /// How often it does so.
     auto_commit_interval / with_auto_commit_interval: Duration = Duration::from_secs(5),
         "auto.commit.interval.ms";
+    /// Whether metrics are sent to the brokers that ask for them (KIP-714): not in this version, and
+    /// true is refused. Java says true; here nothing is told about a client unless somebody wants
+    /// it. What a client counts is read by `Client::counters`.
+    push_metrics / with_push_metrics: bool = false, "enable.metrics.push";
 
     /// Whether records of open and aborted transactions are read.
     isolation / with_isolation: Isolation = Isolation::ReadUncommitted, "isolation.level";
@@ -262,7 +283,7 @@ impl Config {
     /// # Errors
     ///
     /// No bootstrap server, idempotence without `acks=all` or with more than five requests in
-    /// flight, a delivery timeout shorter than one request, limits of zero.
+    /// flight, a delivery timeout shorter than one request, limits of zero, metrics to be pushed.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
             Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
@@ -293,6 +314,13 @@ impl Config {
                 "no request could ever be sent",
                 "max.in.flight.requests.per.connection",
                 "set it to at least 1",
+            );
+        }
+        if self.push_metrics {
+            return wrong(
+                "client telemetry (KIP-714) is not supported in this version",
+                "enable.metrics.push",
+                "leave it out, or set it to false; Client::counters tells what a client counts",
             );
         }
         if self.delivery_timeout < self.request_timeout + self.linger {
@@ -388,6 +416,15 @@ pub enum SecurityProtocol {
     Plaintext,
 }
 
+/// What a client does that no longer finds its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetadataRecovery {
+    /// It keeps to the brokers it knows.
+    None,
+    /// It starts over from the bootstrap servers.
+    Rebootstrap,
+}
+
 /// Whether records of open and aborted transactions are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isolation {
@@ -439,6 +476,24 @@ impl OptionValue for SecurityProtocol {
 
     fn show(&self) -> String {
         "PLAINTEXT".to_owned()
+    }
+}
+
+impl OptionValue for MetadataRecovery {
+    const FORM: &'static str = "rebootstrap or none";
+
+    fn parse(text: &str) -> Option<Self> {
+        // Java reads it without regard to case.
+        match text {
+            _ if text.eq_ignore_ascii_case("rebootstrap") => Some(Self::Rebootstrap),
+            _ if text.eq_ignore_ascii_case("none") => Some(Self::None),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        let name = if *self == Self::None { "none" } else { "rebootstrap" };
+        name.to_owned()
     }
 }
 

@@ -49,20 +49,13 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("auto.include.jmx.reporter", "there is no JMX"),
     ("check.crcs", "checksums are always checked"),
     ("client.dns.lookup", "all addresses of a name are always tried"),
-    ("enable.metrics.push", "no metrics are pushed"),
     ("exclude.internal.topics", "a pattern never matches Kafka's own topics"),
     ("internal.*", "internal to Java's clients"),
     ("max.poll.records", "memory is bounded in bytes"),
     ("metadata.max.idle.ms", "topics are kept while they are used"),
-    (
-        "metadata.recovery.rebootstrap.trigger.ms",
-        "the bootstrap servers are always among those that are tried",
-    ),
-    ("metadata.recovery.strategy", "the bootstrap servers are always among those that are tried"),
     ("metrics.*", "Java's metrics do not exist here"),
     ("partitioner.adaptive.partitioning.enable", "the sticky choice does not weigh brokers"),
     ("partitioner.availability.timeout.ms", "the sticky choice does not weigh brokers"),
-    ("socket.connection.setup.timeout.max.ms", "the timeout does not grow"),
 ];
 
 /// Options that are refused, with the reason; the names of a family end in `*`.

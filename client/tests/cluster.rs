@@ -258,13 +258,12 @@ async fn dedicated_connections_are_the_callers_own() {
     let door = cluster(1).await;
     let client = client(&door).await;
     let shared = client.cluster().broker(1, soon()).await.unwrap();
-    let own = client.cluster().dedicated(1, soon()).await.unwrap();
-    assert_eq!(door.connections(), 2);
-    drop(own);
-    while door.connections() > 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(shared.is_open());
+    let one = client.cluster().dedicated(1, soon()).await.unwrap();
+    let other = client.cluster().dedicated(1, soon()).await.unwrap();
+    assert_eq!(door.connections(), 3);
+    door.with(|cluster| cluster.intercept(Intercept::any().times(1).with(Fault::Cut)));
+    one.request(&MetadataRequest::default(), soon()).await.unwrap_err();
+    assert!(!one.is_open() && other.is_open() && shared.is_open());
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The producer and the range reader against real Apache Kafka: what the embedded broker might be
-//! too kind about, and leaders that are killed while records are written.
+//! too kind about.
 
 mod common;
 
@@ -11,11 +11,11 @@ use common::config;
 use klamm_client::admin::NewTopic;
 use klamm_client::config::Isolation;
 use klamm_client::consumer::{OffsetRange, ReadOptions};
-use klamm_client::producer::{Delivery, Producer, ProducerOptions, Ticket};
+use klamm_client::producer::{Producer, ProducerOptions, Ticket};
 use klamm_client::{Client, ErrorKind};
 use klamm_protocol::records::{Compression, RecordParts};
-use klamm_testkit::apache::{self, Kafka, KafkaConfig};
-use klamm_testkit::outside::{Cluster as _, in_test};
+use klamm_testkit::apache::{self, Kafka};
+use klamm_testkit::outside::Cluster as _;
 
 #[test]
 fn records_come_back_from_the_newest_line_and_the_one_before() {
@@ -35,49 +35,6 @@ fn records_come_back_from_the_newest_line_and_the_one_before() {
             beyond_the_log(&client).await;
         });
     }
-}
-
-#[test]
-fn killed_leaders_lose_nothing_and_repeat_nothing() {
-    let config =
-        KafkaConfig::version(apache::NEWEST).brokers(3).property("min.insync.replicas", "2");
-    let Some(kafka) = in_test(Kafka::start(config)) else { return };
-    run(async {
-        let client = connect(&kafka).await;
-        let topic = NewTopic::new("killed").with_partitions(3).with_replication(3);
-        client.create_topics(&[topic]).await.remove(0).unwrap();
-        let producer = producer(&client, Compression::Lz4);
-        let (mut tickets, mut killed) = (Vec::new(), 0);
-        for number in 0..60_000_u64 {
-            let ticket = append(&producer, "killed", (number % 3) as i32, number).await;
-            tickets.push((number, ticket));
-            if number % 20_000 == 10_000 {
-                killed = client.view().leader("killed", 0).unwrap().broker;
-                kafka.kill(killed).unwrap();
-            }
-            if number % 20_000 == 19_000 {
-                kafka.restart(killed).unwrap();
-            }
-        }
-        producer.flush().await.unwrap();
-        let mut ends = [0; 3];
-        for (number, ticket) in tickets {
-            let delivery = ticket.delivered().await;
-            let Delivery::Written { offset, .. } = delivery else {
-                panic!("{number}: {delivery:?}")
-            };
-            let end = &mut ends[(number % 3) as usize];
-            assert!(
-                offset.is_none_or(|offset| offset == *end),
-                "{number} at {offset:?}, not {end}"
-            );
-            *end += 1;
-        }
-        for (partition, numbers) in read(&client, "killed", &ends).await {
-            let wanted: Vec<u64> = (0..20_000).map(|n| n * 3 + partition as u64).collect();
-            assert!(numbers == wanted, "partition {partition} has {} records", numbers.len());
-        }
-    });
 }
 
 async fn there_and_back(client: &Client, codec: Compression) {

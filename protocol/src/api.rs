@@ -79,6 +79,13 @@ pub trait Message: Sized {
     ///
     /// If `version` does not exist or the bytes are no such message.
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError>;
+
+    /// For how many milliseconds a broker asks to be left alone (KIP-219): the field
+    /// `throttle_time_ms` of a response, 0 where there is none. What a peer says: it may be
+    /// negative.
+    fn throttle_time_ms(&self) -> i32 {
+        0
+    }
 }
 
 /// A message that asks for another.

@@ -36,15 +36,19 @@ mod config;
 mod configs;
 mod connection;
 mod dispatch;
+mod epochs;
 mod fetch;
 mod group;
 mod metadata;
 mod offsets;
 mod outbox;
+mod pattern;
 mod produce;
 mod topic_config;
 mod topics;
 mod topology;
+mod transaction;
+mod verbs;
 mod versions;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -52,18 +56,16 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use klamm_protocol::header::{RequestHeader, decode_request_header};
-use klamm_protocol::wire::{Segments, Uuid};
+use klamm_protocol::wire::Segments;
 
 pub use config::ClusterConfig;
 pub use outbox::ConnId;
+pub use transaction::TransactionView;
 
 use crate::control::{Control, Fault, Intercept, Observed, RuleId};
-use crate::log::{PartitionLog, Refusal};
 use connection::{Connection, cut, raw_frame};
 use dispatch::{Incoming, Machine};
 use outbox::{Answer, Context, Origin};
-use topic_config::TopicConfig;
-use topology::{Partition, TopicSpec, unknown_topic};
 
 /// An embedded Kafka cluster.
 #[derive(Debug)]
@@ -142,7 +144,8 @@ impl Cluster {
             let (conn, answer) = entry.remove();
             self.deliver(conn, answer);
         }
-        self.machine.handle_timeout(now);
+        let wall_ms = self.wall_ms(now);
+        self.machine.handle_timeout(now, wall_ms);
         self.run(now);
     }
 
@@ -195,146 +198,6 @@ impl Cluster {
     /// The rules in force.
     pub fn control(&mut self) -> &mut Control {
         &mut self.control
-    }
-
-    /// Makes a topic.
-    ///
-    /// # Errors
-    /// What CreateTopics would answer.
-    pub fn create_topic(
-        &mut self,
-        name: &str,
-        partitions: i32,
-        replication: i16,
-    ) -> Result<(), Refusal> {
-        self.create_topic_with(name, partitions, replication, &[])
-    }
-
-    /// Makes a topic with settings, as `("max.message.bytes", "1000")`.
-    ///
-    /// # Errors
-    /// What CreateTopics would answer.
-    pub fn create_topic_with(
-        &mut self,
-        name: &str,
-        partitions: i32,
-        replication: i16,
-        settings: &[(&str, &str)],
-    ) -> Result<(), Refusal> {
-        let mut config = TopicConfig::default();
-        for (key, value) in settings {
-            config.set(key, Some(value))?;
-        }
-        let spec = TopicSpec {
-            partitions: Some(partitions),
-            replication: Some(replication),
-            assignments: Vec::new(),
-            config,
-        };
-        self.machine.topology.create(name, spec, false)?;
-        self.settle_change();
-        Ok(())
-    }
-
-    /// Removes a topic with its records. False if there is none of that name.
-    pub fn delete_topic(&mut self, name: &str) -> bool {
-        let gone = self.machine.topology.delete(name);
-        self.settle_change();
-        gone
-    }
-
-    /// The names of all topics, in order.
-    pub fn topics(&self) -> impl Iterator<Item = &str> {
-        self.machine.topology.topics().map(|topic| topic.name.as_str())
-    }
-
-    /// The id of a topic.
-    pub fn topic_id(&self, name: &str) -> Option<Uuid> {
-        self.machine.topology.topic(name).map(|topic| topic.id)
-    }
-
-    /// How many partitions a topic has.
-    pub fn partitions(&self, name: &str) -> Option<usize> {
-        self.machine.topology.topic(name).map(|topic| topic.partitions.len())
-    }
-
-    /// The log of a partition.
-    pub fn log(&self, topic: &str, partition: i32) -> Option<&PartitionLog> {
-        self.machine.topology.partition(topic, partition).map(|partition| &partition.log)
-    }
-
-    /// Changes the log of a partition in a test's own way, and lets those who wait look again.
-    ///
-    /// # Errors
-    /// There is no such partition, or what `change` says.
-    pub fn edit_log<T>(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        change: impl FnOnce(&mut PartitionLog) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        let found = self.machine.topology.partition_mut(topic, partition);
-        let outcome = change(&mut found.ok_or_else(|| unknown_topic(topic))?.log);
-        self.settle_change();
-        outcome
-    }
-
-    /// Who leads a partition.
-    pub fn leader(&self, topic: &str, partition: i32) -> Option<Leadership> {
-        let partition = self.machine.topology.partition(topic, partition)?;
-        Some(Leadership { node: partition.leader, epoch: partition.leader_epoch })
-    }
-
-    /// Makes `node` lead a partition, in a new epoch; it becomes a replica if it was none. False
-    /// if the node is dead or the partition unknown.
-    pub fn move_leader(&mut self, topic: &str, partition: i32, node: i32) -> bool {
-        let moved = self.machine.topology.move_leader(topic, partition, node);
-        self.settle_change();
-        moved
-    }
-
-    /// Loses the end of a partition's log from `offset` on, as an unclean election does: the same
-    /// node leads on, in a new epoch. False if the partition is unknown or has no leader.
-    pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> bool {
-        let found = self.machine.topology.partition_mut(topic, partition);
-        let Some(Partition { leader, log, .. }) = found.filter(|found| found.leader >= 0) else {
-            return false;
-        };
-        log.truncate(offset);
-        let leader = *leader;
-        self.move_leader(topic, partition, leader)
-    }
-
-    /// Stops a node: its connections close, its partitions get other leaders. False if it was
-    /// dead already or never there.
-    pub fn kill(&mut self, node: i32) -> bool {
-        if !self.machine.topology.set_live(node, false) {
-            return false;
-        }
-        let of_node = self.connections.iter().filter(|(_, connection)| connection.node == node);
-        for conn in of_node.map(|(conn, _)| *conn).collect::<Vec<_>>() {
-            self.close(conn);
-        }
-        self.machine.fetches.forget_sessions(node);
-        self.settle_change();
-        true
-    }
-
-    /// Starts a node that was stopped; it is in sync at once. False if it was not dead.
-    pub fn revive(&mut self, node: i32) -> bool {
-        let revived = self.machine.topology.set_live(node, true);
-        self.settle_change();
-        revived
-    }
-
-    /// Whether a node is there and was not stopped.
-    pub fn is_live(&self, node: i32) -> bool {
-        self.machine.topology.is_live(node)
-    }
-
-    /// Forgets a node's fetch sessions, as when others have pushed them out.
-    pub fn forget_fetch_sessions(&mut self, node: i32) {
-        self.machine.fetches.forget_sessions(node);
     }
 
     /// Serves what can be served, until every connection waits for its client or for time.
@@ -459,7 +322,8 @@ impl Cluster {
     /// Lets those who wait look again after an admin verb. Before the first request nobody waits,
     /// and there is no time yet.
     fn settle_change(&mut self) {
-        self.machine.changed();
+        let wall_ms = self.now.map_or(self.wall_clock_ms, |now| self.wall_ms(now));
+        self.machine.changed((self.now, wall_ms));
         if let Some(now) = self.now {
             self.run(now);
         }

@@ -4,11 +4,18 @@
 //! The same checks run on the embedded cluster, on Apache Kafka and on Redpanda: what the embedded one gets wrong,
 //! tests of the client would never notice. They use nothing of the client, only the protocol.
 
+mod consumer_groups;
+mod epochs;
 mod groups;
 mod offsets;
 mod records;
 mod topics;
+mod transactions;
 mod wire;
+
+use std::collections::BTreeMap;
+
+use klamm_protocol::api::{ApiKey, VersionRange};
 
 use crate::outside::Cluster;
 
@@ -50,6 +57,14 @@ pub fn run_all(cluster: &dyn Cluster) {
     assert!(failed.is_empty(), "{} does not conform: {failed:?}", cluster.name());
 }
 
+/// The versions of each API that a cluster offers to clients.
+///
+/// # Panics
+/// Where it cannot be asked.
+pub fn offered(cluster: &dyn Cluster) -> BTreeMap<ApiKey, VersionRange> {
+    wire::Wire::to(cluster).offered()
+}
+
 /// All checks.
 pub const CHECKS: &[Check] = &[
     Check::new("a topic that was made has partitions with leaders", topics::made),
@@ -70,6 +85,34 @@ pub const CHECKS: &[Check] = &[
     Check::new("a stale session epoch is refused", records::session_epoch),
     Check::new("earliest, latest and times are found, in every version", offsets::listed),
     Check::new("the largest timestamp is found", offsets::max_timestamp),
+    Check::new("leader epochs end where they ended, in every version", epochs::ends),
+    Check::new("a topic made anew is another one", epochs::made_anew),
     Check::new("a group's offsets are kept", groups::committed),
     Check::new("a group without offsets has none", groups::nothing_committed),
+    Check::new(
+        "positions are deleted, but not those that are read from",
+        groups::positions_deleted,
+    ),
+    Check::new("groups without members are deleted, others not", groups::deleted),
+    Check::new("members are led to their partitions", consumer_groups::reconciled),
+    Check::new("ranges go by the order of members", consumer_groups::ranges),
+    Check::new("a member with a wrong epoch is fenced", consumer_groups::fenced),
+    Check::new("a member that lost an answer goes on", consumer_groups::lost_answer),
+    Check::new("a static member comes back to its place", consumer_groups::static_members),
+    Check::new("a pattern is evaluated by the broker", consumer_groups::patterns),
+    Check::new("impossible heartbeats are refused", consumer_groups::impossible),
+    Check::new("members commit with their epoch", consumer_groups::positions),
+    Check::new("consumer groups are described and listed", consumer_groups::described),
+    Check::new("an empty group changes its protocol", consumer_groups::converted),
+    Check::new(
+        "committed records count, aborted ones are told",
+        transactions::committed_and_aborted,
+    ),
+    Check::new("a producer that came before is fenced", transactions::fenced),
+    Check::new("a producer goes on unless another came between", transactions::goes_on),
+    Check::new("a partition that was not added is refused", transactions::not_added),
+    Check::new("a transaction may be ended twice, but not otherwise", transactions::ended_twice),
+    Check::new("positions count once their transaction is committed", transactions::positions),
+    Check::new("a transaction left open is aborted", transactions::timed_out),
+    Check::new("impossible transactions are refused", transactions::impossible),
 ];

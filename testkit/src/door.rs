@@ -10,7 +10,7 @@
 //! until it does.
 
 mod connection;
-mod shared;
+pub(crate) mod shared;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! What Klamm's tests stand on: a Kafka of our own, real ones, and Kafka's own code as a judge.
 //!
 //! * [`broker`] is a cluster as a pure machine, on the logs of [`log`]; [`control`] makes it
-//!   misbehave, [`door`] puts TCP in front of it.
+//!   misbehave, [`door`] puts TCP in front of it, and [`hostile`] a liar between both.
 //! * [`apache`] starts real Apache Kafka for a test, [`redpanda`] a container where Docker answers;
 //!   [`java`] finds Java, Kafka's jars and their tools. What a machine lacks makes tests skip, as
 //!   [`outside`] says.
@@ -20,6 +20,7 @@ pub mod broker;
 pub mod conformance;
 pub mod control;
 pub mod door;
+pub mod hostile;
 pub mod java;
 pub mod link;
 pub mod log;

@@ -157,6 +157,11 @@ impl PartitionLog {
         self.held_watermark = offset;
     }
 
+    /// Whether the log remembers what this producer wrote last.
+    pub fn knows_producer(&self, producer_id: i64) -> bool {
+        self.producers.knows(producer_id)
+    }
+
     /// Checks and appends the one batch of a produce request.
     ///
     /// # Errors
@@ -357,6 +362,13 @@ impl PartitionLog {
         };
         let who = || format!("producer {} epoch {}", claim.producer_id, claim.epoch);
         match self.producers.judge(&claim) {
+            Verdict::Append
+                if self.transactions.is_open(claim.producer_id)
+                    && !raw.header().is_transactional() =>
+            {
+                let message = format!("{} has an open transaction", who());
+                Err(Refusal::new(ErrorCode::INVALID_TXN_STATE, message))
+            }
             Verdict::Append => Ok(None),
             Verdict::Duplicate(seen) => Ok(Some(Appended {
                 base_offset: seen.base_offset,

@@ -46,3 +46,17 @@ fn apache_kafka_3_does_what_every_broker_must() {
     let Some(kafka) = apache::shared("3.9.1") else { return };
     conformance::run_all(&*kafka);
 }
+
+#[test]
+fn the_embedded_broker_offers_the_versions_of_apache_kafka_4() {
+    let Some(kafka) = apache::shared("4.3.1") else { return };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let cluster = runtime.block_on(EmbeddedCluster::start(ClusterConfig::default()));
+    let cluster = cluster.expect("starts");
+    let ours = conformance::offered(&Embedded(cluster.bootstrap()));
+    runtime.block_on(cluster.stop());
+    let theirs = conformance::offered(&*kafka);
+    for (api, range) in ours {
+        assert_eq!(Some(&range), theirs.get(&api), "{api}");
+    }
+}

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use klamm_protocol::api::ApiKey;
 use klamm_testkit::apache;
 use klamm_testkit::broker::{Cluster, ClusterConfig};
+use klamm_testkit::control::Intercept;
 use klamm_testkit::door::EmbeddedCluster;
 use klamm_testkit::java::Tools;
 use klamm_testkit::outside::in_test;
@@ -24,8 +26,11 @@ struct Embedded {
 
 impl Embedded {
     fn start(brokers: i32) -> Self {
+        Self::with_config(ClusterConfig { brokers, ..ClusterConfig::default() })
+    }
+
+    fn with_config(config: ClusterConfig) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let config = ClusterConfig { brokers, ..ClusterConfig::default() };
         let cluster = runtime.block_on(EmbeddedCluster::start(config)).expect("starts");
         Self { cluster, runtime }
     }
@@ -178,6 +183,104 @@ async fn lines(mut member: Child, count: usize) -> Vec<String> {
         read.push(lines.next_line().await.expect("text").expect("another line"));
     }
     read
+}
+
+#[test]
+fn javas_transactional_producer_commits_in_both_protocols() {
+    for level in [2, 0] {
+        let Some(tools) = in_test(Tools::for_version(apache::NEWEST)) else { return };
+        let broker = Embedded::with_config(ClusterConfig {
+            brokers: 3,
+            transaction_version: level,
+            marker_delay: Duration::from_millis(5),
+            ..ClusterConfig::default()
+        });
+        broker.with(|cluster| cluster.create_topic("t", 3, 3)).expect("made");
+        let servers = ["bootstrap.servers=", &broker.bootstrap()].concat();
+        let amount = ["--topic", "t", "--num-records", "20000", "--record-size", "100"];
+        let speed = ["--throughput", "20000", "--transactional-id", "tx"];
+        let rest = ["--transaction-duration-ms", "50", "--producer-props", &servers];
+        let arguments = [&amount[..], &speed[..], &rest[..]].concat();
+        let printed = tools.succeed("ProducerPerformance", &arguments, b"");
+        let printed = printed.unwrap_or_else(|error| panic!("{error}"));
+        assert!(String::from_utf8_lossy(&printed).contains("20000 records sent"));
+        let (transaction, undecided) = broker.with(|cluster| {
+            let logs = (0..3).filter_map(|partition| cluster.log("t", partition));
+            let undecided = logs.map(|log| log.high_watermark() - log.last_stable_offset()).sum();
+            (cluster.transaction("tx").expect("a transactional id"), undecided)
+        });
+        let undecided: i64 = undecided;
+        assert_eq!((transaction.state, undecided), ("CompleteCommit", 0));
+        assert_eq!(transaction.epoch > 1, level == 2, "{transaction:?}");
+        assert!(broker.records("t") > 20_003, "records and markers");
+    }
+}
+
+#[test]
+fn javas_consumer_reads_in_a_group_whose_coordinator_assigns() {
+    let Some(tools) = in_test(Tools::for_version(apache::NEWEST)) else { return };
+    let broker = Embedded::with_config(ClusterConfig {
+        brokers: 3,
+        consumer_heartbeat_interval: Duration::from_millis(100),
+        consumer_assignment_interval: Duration::from_millis(100),
+        ..ClusterConfig::default()
+    });
+    broker.with(|cluster| cluster.create_topic("t", 3, 1)).expect("made");
+    let run = |class: &str, arguments: &str, input: &str| {
+        let all = format!("--bootstrap-server {} {arguments}", broker.bootstrap());
+        let arguments: Vec<&str> = all.split_whitespace().collect();
+        let printed = tools.succeed(class, &arguments, input.as_bytes());
+        String::from_utf8(printed.unwrap_or_else(|error| panic!("{error}"))).expect("text")
+    };
+    let read = |count: usize| {
+        let group = "--group g --consumer-property group.protocol=consumer";
+        let rest = "--isolation-level read_committed --from-beginning --timeout-ms 60000";
+        let arguments = format!("--topic t {group} {rest} --max-messages {count}");
+        let printed = run("ConsoleConsumer", &arguments, "");
+        let mut lines: Vec<_> = printed.lines().filter(|line| line.starts_with("r")).collect();
+        lines.sort_unstable();
+        lines.iter().map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let lines = |range: std::ops::Range<u32>| range.map(|n| format!("r{n}\n")).collect::<String>();
+    run("ConsoleProducer", "--topic t", &lines(100..200));
+    assert_eq!(read(100), lines(100..200));
+    run("ConsoleProducer", "--topic t", &lines(200..210));
+    assert_eq!(read(10), lines(200..210), "it goes on where it was");
+    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let state = run(class, "--describe --group g --state", "");
+    assert!(state.contains("Empty"), "{state}");
+    let described = run(class, "--describe --group g", "");
+    assert_eq!(described.lines().filter(|line| line.starts_with("g ")).count(), 3, "{described}");
+    let listed = run(class, "--list --type consumer", "");
+    assert!(listed.lines().any(|line| line.starts_with("g ")), "{listed}");
+    run(class, "--delete-offsets --group g --topic t", "");
+    run(class, "--delete --group g", "");
+    assert_eq!(run(class, "--list", "").trim(), "");
+}
+
+#[test]
+fn javas_consumer_reads_from_the_follower_in_its_rack() {
+    let Some(tools) = in_test(Tools::for_version(apache::NEWEST)) else { return };
+    let racks = ["a", "b"].map(str::to_owned).to_vec();
+    let config = ClusterConfig { brokers: 2, racks, ..ClusterConfig::default() };
+    let broker = Embedded::with_config(config);
+    let rule = broker.with(|cluster| {
+        cluster.create_topic("t", 1, 2).expect("made");
+        assert_eq!(cluster.leader("t", 0).map(|leader| leader.node), Some(1));
+        cluster.intercept(Intercept::on(ApiKey::Fetch).at(2))
+    });
+    let servers = broker.bootstrap();
+    let run = |class: &str, arguments: &str, input: &str| {
+        let all = format!("--bootstrap-server {servers} --topic t {arguments}");
+        let arguments: Vec<&str> = all.split_whitespace().collect();
+        let printed = tools.succeed(class, &arguments, input.as_bytes());
+        String::from_utf8(printed.unwrap_or_else(|error| panic!("{error}"))).expect("text")
+    };
+    run("ConsoleProducer", "", "one\ntwo\n");
+    let read = "--from-beginning --max-messages 2 --timeout-ms 60000";
+    let printed = run("ConsoleConsumer", &format!("{read} --consumer-property client.rack=b"), "");
+    assert!(printed.contains("one\ntwo\n"), "{printed}");
+    assert!(broker.with(|cluster| cluster.control().matched(rule)) > 0, "it read at the leader");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl<T> Outcomes<T> {
     /// What an attempt brought for an item that is pending; anything for another item is ignored.
     pub(super) fn settle(&mut self, index: usize, result: Result<T>) {
         if let Some(slot @ Slot::Pending(_)) = self.slots.get_mut(index) {
-            *slot = match result {
+            *slot = match result.map_err(|error| doubted(self.repeat, error)) {
                 Err(error) if self.repeat.allows(&error) => Slot::Pending(Some(error)),
                 result => Slot::Settled(result),
             };
@@ -63,7 +63,9 @@ impl<T> Outcomes<T> {
         for slot in &mut self.slots {
             match slot {
                 Slot::Pending(Some(error)) => last = Some(error.clone()),
-                Slot::Pending(None) => *slot = Slot::Settled(Err(left_out())),
+                Slot::Pending(None) => {
+                    *slot = Slot::Settled(Err(doubted(self.repeat, left_out())));
+                }
                 Slot::Settled(_) => {}
             }
         }
@@ -77,11 +79,17 @@ impl<T> Outcomes<T> {
 
     /// The results, in the order of the items.
     pub(super) fn finish(self) -> impl Iterator<Item = Result<T>> {
-        self.slots.into_iter().map(|slot| match slot {
+        self.slots.into_iter().map(move |slot| match slot {
             Slot::Settled(result) => result,
-            Slot::Pending(error) => Err(error.unwrap_or_else(left_out)),
+            Slot::Pending(error) => Err(error.unwrap_or_else(|| doubted(self.repeat, left_out()))),
         })
     }
+}
+
+/// An answer that cannot be read, or leaves something out, says nothing of whether it was done.
+fn doubted(repeat: Repeat, error: Error) -> Error {
+    let doubt = repeat == Repeat::Harmful && error.kind() == ErrorKind::Protocol;
+    if doubt { error.as_kind(ErrorKind::OutcomeUnknown) } else { error }
 }
 
 fn left_out() -> Error {

@@ -75,7 +75,8 @@ impl Client {
     /// # Errors
     ///
     /// For each: the broker's code with its own words, or [`ErrorKind::OutcomeUnknown`] where the
-    /// request got no answer; that is never repeated, so look before ordering again.
+    /// request got no answer, or none that can be read; that is never repeated, so look before
+    /// ordering again.
     ///
     /// # Cancel safety
     ///

@@ -3,20 +3,22 @@
 //! this file asks brokers and wakes those who wait.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::messages::metadata::MetadataRequest;
+use klamm_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use klamm_protocol::session::backoff::Backoff;
+use klamm_protocol::session::connection::CloseReason;
 use klamm_protocol::session::metadata::{
-    LeaderHint, Metadata, MetadataEvent, MetadataOptions, Topic, View,
+    LeaderHint, Metadata, MetadataEvent, MetadataOptions, StartOver, Topic, View,
 };
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::config::Config;
+use crate::config::{Config, MetadataRecovery};
 use crate::error::{Error, ErrorKind, Result};
 
 use super::brokers::Brokers;
@@ -25,7 +27,9 @@ use super::brokers::Brokers;
 #[derive(Debug)]
 pub(super) struct Cache {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    /// `None` once somebody waits for its end.
+    task: Mutex<Option<JoinHandle<()>>>,
+    abort: AbortHandle,
 }
 
 #[derive(Debug)]
@@ -39,6 +43,9 @@ struct Shared {
     rounds: watch::Sender<Rounds>,
     /// Wakes the task when a wish has made a refresh due earlier.
     wake: Notify,
+    /// How often the brokers were forgotten, and how often another cluster was found.
+    rebootstraps: AtomicU64,
+    cluster_changes: AtomicU64,
 }
 
 /// Refreshes that have begun and ended, so that a waiter can tell news asked for after its call
@@ -59,9 +66,9 @@ impl Cache {
         let request = shared.due().ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a client without metadata does not ask for it")
         })?;
-        shared.round(request, deadline).await?;
+        shared.round(request, deadline).await.map_err(while_connecting)?;
         let task = tokio::spawn(Arc::clone(&shared).run());
-        Ok(Self { shared, task })
+        Ok(Self { shared, abort: task.abort_handle(), task: Mutex::new(Some(task)) })
     }
 
     /// The newest view.
@@ -94,7 +101,7 @@ impl Cache {
     pub(super) async fn refresh(&self, deadline: Instant) -> Result<Arc<View>> {
         let mut last = None;
         loop {
-            let news = self.news();
+            let news = self.news()?;
             self.mark_stale();
             match news.come(deadline).await {
                 Some(Ok(())) => return Ok(self.view()),
@@ -118,7 +125,7 @@ impl Cache {
         let patience = deadline.min(Instant::now() + patience);
         let mut last = None;
         loop {
-            let news = self.news();
+            let news = self.news()?;
             self.want(name, create);
             match news.come(deadline).await {
                 None => return Err(no_news(last).with("topic", name)),
@@ -151,10 +158,31 @@ impl Cache {
     }
 
     /// What comes of refreshes that begin from now on; to be called before what makes one begin.
-    fn news(&self) -> News {
+    /// An error once there will be none.
+    fn news(&self) -> Result<News> {
         let rounds = self.shared.rounds.subscribe();
         let begun = rounds.borrow().begun;
-        News { rounds, begun }
+        // In this order: who closes says so first, and then wakes those who wait.
+        self.shared.brokers.ensure_open()?;
+        Ok(News { rounds, begun })
+    }
+
+    /// Ends the task, which is returned, and the waits of those who hope for it; the brokers are
+    /// closed already.
+    pub(super) fn close(&self) -> Option<JoinHandle<()>> {
+        self.abort.abort();
+        self.shared.rounds.send_modify(|rounds| {
+            rounds.begun += 1;
+            rounds.ended = rounds.begun;
+            rounds.error = self.shared.brokers.ensure_open().err();
+        });
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How often the brokers were forgotten, and how often another cluster was found.
+    pub(super) fn upheavals(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.shared.rebootstraps), read(&self.shared.cluster_changes))
     }
 
     /// Has the next refresh include the topic, also where an earlier answer said that it does not
@@ -185,14 +213,18 @@ impl News {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.task.abort();
+        self.abort.abort();
     }
 }
 
 impl Shared {
     fn new(config: Arc<Config>, brokers: Arc<Brokers>) -> Self {
         let backoff = Backoff::new(*config.retry_backoff(), *config.retry_backoff_max());
-        let options = MetadataOptions { max_age: *config.metadata_max_age(), backoff };
+        let recovery = match config.metadata_recovery() {
+            MetadataRecovery::Rebootstrap => Some(*config.rebootstrap_trigger()),
+            MetadataRecovery::None => None,
+        };
+        let options = MetadataOptions { max_age: *config.metadata_max_age(), backoff, recovery };
         let machine = Metadata::new(Instant::now().into_std(), options);
         Self {
             config,
@@ -201,6 +233,8 @@ impl Shared {
             machine: Mutex::new(machine),
             rounds: watch::Sender::default(),
             wake: Notify::new(),
+            rebootstraps: AtomicU64::new(0),
+            cluster_changes: AtomicU64::new(0),
         }
     }
 
@@ -254,11 +288,11 @@ impl Shared {
         let mut machine = self.machine();
         match answer {
             Ok(response) => {
-                machine.handle_response(now, &response);
-                if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-                    self.brokers.rebootstrap();
+                if machine.handle_response(now, &response) {
+                    Ok(())
+                } else {
+                    Err(disbelieved(&view, &response))
                 }
-                Error::check(response.error_code)
             }
             Err(error) => {
                 machine.handle_failure(now, fastrand::f64());
@@ -275,6 +309,14 @@ impl Shared {
                 MetadataEvent::Refreshed { changed: true } => {
                     self.view.send_replace(Arc::clone(machine.view()));
                 }
+                MetadataEvent::StartedOver { why } => {
+                    self.view.send_replace(Arc::clone(machine.view()));
+                    self.start_over(&why);
+                }
+                MetadataEvent::ClusterReplaced { old, new } => {
+                    self.cluster_changes.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%old, %new, "another cluster answers than before");
+                }
                 MetadataEvent::TopicReplaced { topic, old, new } => {
                     tracing::warn!(%topic, %old, %new, "a topic was deleted and made anew");
                 }
@@ -282,6 +324,40 @@ impl Shared {
             }
         }
     }
+
+    /// The view has no brokers any more; neither have those who open connections.
+    fn start_over(&self, why: &StartOver) {
+        self.rebootstraps.fetch_add(1, Ordering::Relaxed);
+        match why {
+            StartOver::OtherCluster { found } => {
+                tracing::warn!(%found, "a broker answers as one of another cluster; starting over");
+            }
+            why => tracing::info!(?why, "starting over from the bootstrap servers"),
+        }
+        self.brokers.start_over();
+    }
+}
+
+/// What is asked while connecting has no effect, so that it may have been carried out is no news:
+/// only why there is no answer is.
+fn while_connecting(error: Error) -> Error {
+    if error.kind() != ErrorKind::OutcomeUnknown {
+        return error;
+    }
+    let reason =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<CloseReason>());
+    let kind = match reason {
+        Some(CloseReason::Decode(_) | CloseReason::StrayResponse { .. }) => ErrorKind::Protocol,
+        Some(CloseReason::TimedOut { .. }) => ErrorKind::TimedOut,
+        _ => ErrorKind::Disconnected,
+    };
+    error.as_kind(kind).with_hint("check the broker's log for what became of the connection")
+}
+
+/// The answer was readable and led nowhere.
+fn nobody() -> Error {
+    Error::new(ErrorKind::Unreachable, "the cluster names no broker that could be reached")
+        .with_hint("wait until brokers have joined it, or check their advertised.listeners")
 }
 
 /// Returns when that instant has come; never if there is none.
@@ -296,6 +372,20 @@ async fn at(due: Option<Instant>) {
 fn usable(view: &View, name: &str) -> Option<Arc<Topic>> {
     let known = view.topics.get(name)?;
     (known.error.is_ok() && !known.partitions.is_empty()).then(|| Arc::clone(known))
+}
+
+/// Why an answer was put aside by who knew `view`.
+fn disbelieved(view: &View, response: &MetadataResponse) -> Error {
+    let (known, told) = (view.cluster_id.as_deref(), response.cluster_id.as_deref());
+    match (Error::check(response.error_code), known.zip(told)) {
+        (Err(error), _) => error,
+        (Ok(()), Some((known, told))) if known != told => {
+            Error::new(ErrorKind::Unreachable, "a broker of another cluster answered")
+                .with("cluster", told)
+                .with_hint("check what bootstrap.servers names")
+        }
+        (Ok(()), _) => nobody(),
+    }
 }
 
 /// An answer rather than a failure: asking again would find the same.

@@ -12,11 +12,14 @@
 //! | a request to a broker | [`Cluster::broker`] or [`Cluster::dedicated`], then [`Handle::request`] |
 //! | "a broker told me that my view is stale" | [`Cluster::mark_stale`], [`Cluster::learn_leader`] (KIP-951) |
 //! | try again, as the options say | [`Retry`] |
+//! | what went over the wires so far | [`Cluster::counters`] |
 
 mod brokers;
 mod cache;
 mod race;
 mod retry;
+mod spares;
+mod way;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +31,10 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::net::counters::Counters;
 use crate::net::dial::Dial;
 use crate::net::handle::Handle;
+use crate::net::line::all_ended;
 
 use brokers::Brokers;
 use cache::Cache;
@@ -158,7 +163,12 @@ impl Cluster {
     }
 
     /// A connection of the caller's own to this broker: for long polls, and for large requests that
-    /// would hold up others. It is closed when the last clone of the handle is dropped.
+    /// would hold up others.
+    ///
+    /// When the last clone of the handle is dropped, the connection closes after the answers that
+    /// are still due. One that is idle then is kept for the next call of this function, up to four
+    /// of them a broker and 64 in all, each for `connections.max.idle.ms`; a short read need not
+    /// open its own.
     ///
     /// # Errors
     ///
@@ -172,7 +182,7 @@ impl Cluster {
     }
 
     /// A connection to some broker: an open one if there is, else whichever answers first, the
-    /// bootstrap servers included (KIP-899).
+    /// bootstrap servers included unless `metadata.recovery.strategy` is `none` (KIP-899).
     ///
     /// # Errors
     ///
@@ -239,6 +249,24 @@ impl Cluster {
         coordinator_of(handle.request(&request, deadline).await?)
             .map_err(|error| error.with("coordinator of", key))
     }
+
+    /// What went over the connections so far, by broker and kind of request.
+    pub fn counters(&self) -> Counters {
+        let (rebootstraps, cluster_changes) = self.0.cache.upheavals();
+        Counters { brokers: self.0.brokers.counters(), rebootstraps, cluster_changes }
+    }
+
+    /// Ends all connections and tasks of this cluster, as [`Client::close`](crate::Client::close)
+    /// says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early, the connections still end at `deadline`.
+    pub async fn close(&self, deadline: Instant) {
+        let mut ending = self.0.brokers.close(deadline);
+        ending.extend(self.0.cache.close());
+        all_ended(ending, deadline).await;
+    }
 }
 
 impl fmt::Debug for Cluster {
@@ -262,3 +290,6 @@ fn coordinator_of(response: FindCoordinatorResponse) -> Result<i32> {
 
 /// From this version on a lookup names several keys, and the single key is gone.
 const BATCHED_LOOKUP: i16 = 4;
+
+#[cfg(test)]
+mod tests;

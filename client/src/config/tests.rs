@@ -72,6 +72,26 @@ fn what_this_version_lacks_is_refused_without_repeating_secrets() {
 }
 
 #[test]
+fn pushing_metrics_is_refused_in_words_and_not_pushing_them_is_fine() {
+    let text = refused(&[("enable.metrics.push", "true")]);
+    assert!(text.contains("KIP-714") && text.contains("Client::counters"), "{text}");
+    let off = [(BOOTSTRAP, "a:1"), ("enable.metrics.push", "false")];
+    assert!(Config::from_properties(off).is_ok());
+}
+
+#[test]
+fn recovery_is_spelt_as_in_java() {
+    let read = |text| {
+        Config::from_properties([(BOOTSTRAP, "a:1"), ("metadata.recovery.strategy", text)])
+            .map(|config| *config.metadata_recovery())
+    };
+    assert_eq!(read("NONE").ok(), Some(MetadataRecovery::None));
+    assert_eq!(read("rebootstrap").ok(), Some(MetadataRecovery::Rebootstrap));
+    assert!(read("never").is_err());
+    assert_eq!(*Config::default().metadata_recovery(), MetadataRecovery::Rebootstrap);
+}
+
+#[test]
 fn contradictions_are_found_before_anything_is_contacted() {
     let idempotent = (IDEMPOTENCE, "true");
     assert!(refused(&[("acks", "1"), idempotent]).contains("acks=all"));

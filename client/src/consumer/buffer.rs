@@ -103,8 +103,10 @@ impl Buffer {
             if last < taken.next {
                 continue;
             }
-            let wanted = first.max(taken.next)..(last + 1).min(range.stop());
-            (taken.next, taken.epoch) = (last + 1, raw.header().partition_leader_epoch);
+            // The last offset of all may be claimed, and has none behind it.
+            let next = last.saturating_add(1);
+            let wanted = first.max(taken.next)..next.min(range.stop());
+            (taken.next, taken.epoch) = (next, raw.header().partition_leader_epoch);
             if counts {
                 self.bytes += raw.bytes().len();
                 told = taken.next;
@@ -258,6 +260,16 @@ mod tests {
     fn what_was_read_before_is_not_handed_out_again() {
         let (taken, wanted) = take(&[batch(0, 10, None)], &[], 10..20);
         assert_eq!((taken.next, wanted), (10, vec![]));
+    }
+
+    #[test]
+    fn a_batch_that_claims_the_last_offset_of_all_ends_the_range() {
+        let mut furthest = BytesMut::from(&batch(0, 1, None)[..]);
+        furthest[..8].copy_from_slice(&(i64::MAX - i64::from(i32::MAX)).to_be_bytes());
+        furthest[23..27].copy_from_slice(&i32::MAX.to_be_bytes());
+        let (taken, wanted) = take(&[furthest.freeze()], &[], 0..i64::MAX);
+        assert_eq!(taken.next, i64::MAX);
+        assert_eq!(wanted, [(i64::MAX - i64::from(i32::MAX), i64::MAX)]);
     }
 
     #[test]

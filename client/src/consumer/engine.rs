@@ -40,13 +40,18 @@ pub(super) struct Engine {
     /// The next look at the view has to be a new one.
     stale: bool,
     placing: BTreeSet<Arc<str>>,
+    /// How often cursors were sent on to other brokers since any of them came further.
+    sent_on: usize,
+    /// Homeless cursors wait until then: they are being sent round in circles.
+    resting_until: Option<Instant>,
     questions: Vec<Job<Fact>>,
     /// Cursors that a question is about, and that are nowhere else meanwhile.
     asked: BTreeSet<CursorId>,
     buffer: Buffer,
     inflater: Inflater,
     news: VecDeque<(CursorId, News)>,
-    fetched: bool,
+    /// A cursor came further since that was asked last.
+    progressed: bool,
 }
 
 /// A cursor that looks for its leader, at once or later.
@@ -90,12 +95,14 @@ impl Engine {
             following: BTreeMap::new(),
             stale: false,
             placing: BTreeSet::new(),
+            sent_on: 0,
+            resting_until: None,
             questions: Vec::new(),
             asked: BTreeSet::new(),
             buffer: Buffer::default(),
             inflater: Inflater::new(),
             news: VecDeque::new(),
-            fetched: false,
+            progressed: false,
         }
     }
 
@@ -147,9 +154,10 @@ impl Engine {
         self.news.pop_front()
     }
 
-    /// Whether anything was fetched since this was asked last.
-    pub(super) fn take_fetched(&mut self) -> bool {
-        std::mem::take(&mut self.fetched)
+    /// Whether any cursor came further since this was asked last. Records that lead nowhere are no
+    /// progress, however many come.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progressed)
     }
 
     /// Checks and inflates a batch.
@@ -161,7 +169,7 @@ impl Engine {
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let leaders = self.leaders.iter().filter_map(Leader::wakes_at);
         let homeless = self.homeless.iter().filter_map(|homeless| homeless.not_before);
-        leaders.chain(homeless).min()
+        leaders.chain(homeless).chain(self.resting_until).min()
     }
 
     /// Goes as far as possible without waiting.
@@ -214,6 +222,10 @@ impl Engine {
     /// Asks for the topics of homeless cursors, each once at a time.
     fn look_for_leaders(&mut self) -> bool {
         let now = Instant::now();
+        self.resting_until = self.resting_until.filter(|until| *until > now);
+        if self.resting_until.is_some() {
+            return false;
+        }
         let due = self.homeless.iter().filter(|one| one.not_before.is_none_or(|at| at <= now));
         let names: BTreeSet<_> = due
             .map(|homeless| Arc::clone(&homeless.cursor.topic))
@@ -260,7 +272,7 @@ impl Engine {
                 tracing::debug!(cursor = id.0, %code, "a partition rests");
             }
             FetchEvent::Stalled { id, .. } => self.ask_local_start(leader, id),
-            FetchEvent::Nearer { id, cursor, replica } => self.follow(id, cursor, replica),
+            FetchEvent::Nearer { id, cursor, replica } => self.follow(id, cursor, replica, leader),
             // What a follower says of its log is not yet what the leader says.
             FetchEvent::OffsetOutOfRange { id, cursor, .. }
             | FetchEvent::LeaderMoved { id, cursor, .. }
@@ -274,9 +286,10 @@ impl Engine {
                 self.asked.insert(id);
                 self.questions.push(facts::ends(&self.client, id, cursor, isolation));
             }
-            FetchEvent::LeaderMoved { id, cursor, leader } => {
-                self.stale |= !self.learn_leader(&cursor, leader);
+            FetchEvent::LeaderMoved { id, cursor, leader: to } => {
+                self.stale |= !self.learn_leader(&cursor, to);
                 self.add(id, cursor, None);
+                self.send_on(leader);
             }
             FetchEvent::UnknownTopic { id, cursor, .. } => {
                 self.stale = true;
@@ -296,14 +309,18 @@ impl Engine {
     /// Queues what arrived, and tells the machine how far that reaches.
     fn take(&mut self, leader: usize, fetched: Fetched) {
         let id = fetched.id;
-        self.fetched = true;
         let Some(machine) = self.leaders.get_mut(leader).map(|leader| &mut leader.machine) else {
             return;
         };
         let Some(wanted) = machine.cursor(id).map(|cursor| cursor.next..cursor.stop) else {
             return;
         };
+        let from = wanted.start;
         let taken = self.buffer.take(id, fetched, wanted, &mut self.inflater);
+        if taken.next > from {
+            self.progressed = true;
+            self.sent_on = 0;
+        }
         let progress = machine.advance(id, taken.next, taken.epoch);
         if let Some(error) = taken.broken {
             if let Some(cursor) = machine.remove(id) {
@@ -417,9 +434,12 @@ impl Engine {
 
     /// Goes on at a replica that the leader calls nearer, for as long as a view of the cluster is
     /// believed.
-    fn follow(&mut self, id: CursorId, cursor: Cursor, replica: i32) {
+    fn follow(&mut self, id: CursorId, cursor: Cursor, replica: i32, from: usize) {
         let until = Instant::now() + *self.client.config().metadata_max_age();
         self.following.insert(id, until);
+        if let Some(leader) = self.leaders.get_mut(from) {
+            leader.rest();
+        }
         self.give(replica, id, cursor);
     }
 
@@ -436,9 +456,24 @@ impl Engine {
         }
     }
 
+    /// A cursor left this leader for another. Where nothing else is read from it, its connection is
+    /// closed. Once every cursor may have been sent on without getting further, the next look for
+    /// leaders waits.
+    fn send_on(&mut self, from: usize) {
+        if let Some(leader) = self.leaders.get_mut(from) {
+            leader.rest();
+        }
+        self.sent_on = self.sent_on.saturating_add(1);
+        let placed: usize = self.leaders.iter().map(|leader| leader.machine.len()).sum();
+        if self.sent_on > placed + self.homeless.len() {
+            self.resting_until = Some(Instant::now() + *self.client.config().retry_backoff());
+        }
+    }
+
     fn leader(&mut self, node: i32) -> &mut Leader {
         let known = self.leaders.iter().position(|leader| leader.node == node);
         let index = known.unwrap_or_else(|| {
+            self.leaders.retain(|leader| !leader.is_resting());
             let options = fetch_options(&self.options, &self.client);
             self.leaders.push(Leader::new(self.client.clone(), node, options));
             self.leaders.len() - 1

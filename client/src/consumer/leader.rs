@@ -38,6 +38,18 @@ impl Leader {
         Self { node, machine, client, handle: None, job: None, reserved: 0 }
     }
 
+    /// Closes the connection if nothing is read from this broker any more.
+    pub(super) fn rest(&mut self) {
+        if self.machine.is_empty() && self.job.is_none() {
+            self.handle = None;
+        }
+    }
+
+    /// Whether nothing is read here and no connection is open.
+    pub(super) fn is_resting(&self) -> bool {
+        self.machine.is_empty() && self.job.is_none() && self.handle.is_none()
+    }
+
     /// How many bytes the outstanding request may bring.
     pub(super) fn reserved(&self) -> usize {
         self.reserved

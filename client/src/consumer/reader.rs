@@ -97,7 +97,7 @@ impl RangeReader {
     fn drive(&mut self, cx: &mut Context<'_>) {
         loop {
             self.engine.drive(cx);
-            if self.engine.take_fetched() {
+            if self.engine.take_progress() {
                 self.waiting_since = None;
             }
             let Some((id, news)) = self.engine.poll_news() else { return };

@@ -17,6 +17,15 @@ pub trait Dial: fmt::Debug + Send + Sync + 'static {
     /// Opens a stream to `host` and `port`. The caller drops the future when it takes too long, so
     /// it must be cancel safe.
     fn dial<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a>;
+
+    /// As [`Dial::dial`], knowing when the caller will drop the future: useful to those who have
+    /// several addresses to try. It grows from failure to failure
+    /// (`socket.connection.setup.timeout.max.ms`). Without an implementation of its own it is
+    /// [`Dial::dial`].
+    fn dial_within<'a>(&'a self, host: &'a str, port: u16, patience: Duration) -> Dialling<'a> {
+        let _ = patience;
+        self.dial(host, port)
+    }
 }
 
 /// The future of [`Dial::dial`].
@@ -41,7 +50,7 @@ pub struct TcpDial {
 }
 
 impl TcpDial {
-    /// Gives up after `timeout` over all addresses.
+    /// Gives up after `timeout` over all addresses, or when [`Dial::dial_within`] says.
     pub fn new(timeout: Duration) -> Self {
         Self { timeout, receive_buffer: None, send_buffer: None }
     }
@@ -55,8 +64,8 @@ impl TcpDial {
     }
 
     /// The name's addresses in the order of the resolver, each for an equal share of what is left.
-    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let deadline = Instant::now() + self.timeout;
+    async fn connect(&self, host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
+        let deadline = Instant::now() + patience;
         let resolved = timeout_at(deadline, lookup_host((host, port))).await;
         let addresses: Vec<SocketAddr> =
             resolved.map_err(|_| late("resolving the name"))??.collect();
@@ -93,8 +102,12 @@ impl TcpDial {
 
 impl Dial for TcpDial {
     fn dial<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a> {
+        self.dial_within(host, port, self.timeout)
+    }
+
+    fn dial_within<'a>(&'a self, host: &'a str, port: u16, patience: Duration) -> Dialling<'a> {
         Box::pin(async move {
-            let stream = self.connect(host, port).await?;
+            let stream = self.connect(host, port, patience).await?;
             Ok(Box::new(stream) as BoxStream)
         })
     }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A caller that goes away leaves a whole request on the wire or none: the loop writes on, and the
-//! answer finds nobody.
+//! answer finds nobody. A connection that has been idle for too long first stops taking requests,
+//! and ends only if none had slipped in: no request is lost to it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -22,21 +23,31 @@ use klamm_protocol::session::connection::{
     CloseReason, Connection, ConnectionEvent, ConnectionOptions, Outgoing,
 };
 use klamm_protocol::wire::Segments;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::net::dial::Stream;
+use crate::net::line::{FAREWELL, Line, Loss, Opened, Stop, Ticket};
 
 /// Starts the loop on a stream that is open and silent, as a task of the current runtime. The
-/// connection ends when the sender and all its clones are gone and the last request is answered, or
-/// when the stream ends.
-pub(crate) fn start(stream: impl Stream, options: ConnectionOptions) -> mpsc::Sender<Command> {
+/// connection ends when the sender and all its clones are gone and the last request is answered,
+/// when it is stopped, or when the stream ends.
+pub(crate) fn start(
+    stream: impl Stream,
+    options: ConnectionOptions,
+    line: Arc<Line>,
+) -> (mpsc::Sender<Command>, Stop) {
     let (sender, commands) = mpsc::channel(QUEUE);
+    let (bound, stop) = oneshot::channel();
     let now = Instant::now();
     let driver = Driver {
         stream,
         commands,
+        stop: Some(stop),
+        held: line.held_until(),
+        line,
+        opened: None,
         connection: Connection::new(now.into_std(), options),
         waiting: HashMap::new(),
         outgoing: Segments::new(),
@@ -46,40 +57,32 @@ pub(crate) fn start(stream: impl Stream, options: ConnectionOptions) -> mpsc::Se
         closed: CloseReason::Asked,
         alarm: Box::pin(sleep_until(now)),
     };
-    tokio::spawn(driver.run());
-    sender
+    (sender, Stop { bound, task: tokio::spawn(driver.run()) })
 }
 
 /// What handles ask of the loop.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Write a request and answer when its response is there, or when it is written if it has none.
-    Request(Outgoing, oneshot::Sender<Answer>),
+    Request(Outgoing, Ticket),
     /// The handshake is over.
-    Ready,
-}
-
-/// A response's frame, empty for a request without one, or how it was lost.
-pub(crate) type Answer = Result<Bytes, Loss>;
-
-/// How a request was lost.
-#[derive(Clone, Debug)]
-pub(crate) struct Loss {
-    /// Why the connection ended; `None` if only the request's own time ran out in the queue.
-    pub(crate) reason: Option<CloseReason>,
-    /// Whether it may have been carried out.
-    pub(crate) sent: bool,
-    /// The stream's failure behind it.
-    pub(crate) failure: Option<Arc<io::Error>>,
+    Ready(Opened),
 }
 
 /// The loop's own state, which no lock guards: only its task touches it.
 struct Driver<S> {
     stream: S,
     commands: mpsc::Receiver<Command>,
+    /// Brings the instant by which to end; `None` once it came, or nobody is left to send it.
+    stop: Option<oneshot::Receiver<Instant>>,
+    line: Arc<Line>,
+    /// Until when the machine was told to hold requests back.
+    held: Instant,
+    /// Counts as open, from the handshake on.
+    opened: Option<Opened>,
     connection: Connection,
     /// Who awaits the answer to which request. As bounded as the machine's own lists.
-    waiting: HashMap<i32, oneshot::Sender<Answer>>,
+    waiting: HashMap<i32, Ticket>,
     /// Bytes handed out by the machine that the stream has not taken yet.
     outgoing: Segments,
     /// Whether the stream has been told to pass on all that it has taken.
@@ -96,8 +99,10 @@ struct Driver<S> {
 
 /// One thing that happened.
 enum Step {
-    /// A handle asks for something; `None` once all handles are gone.
+    /// A handle asks for something; `None` once nobody can any more.
     Command(Option<Command>),
+    /// The client wants it to end by then.
+    Stop(Instant),
     /// The stream took so many bytes.
     Wrote(usize),
     /// So many bytes came; none means that the peer has ended the stream.
@@ -117,18 +122,33 @@ impl<S: Stream> Driver<S> {
             let step = poll_fn(|cx| self.poll_step(cx)).await;
             let now = Instant::now().into_std();
             self.take(step, now);
-            if self.connection.poll_timeout().is_some_and(|at| at <= now) {
-                self.connection.handle_timeout(now);
-            }
+            self.look_at_clock(now);
             self.deliver();
         }
         self.refuse_rest();
+        // The other side is told at once that nothing more comes; whatever comes of that.
+        let _ = timeout(FAREWELL, self.stream.shutdown()).await;
+        self.refuse_rest();
     }
 
-    /// The first of: a new request if there is room, progress in writing, bytes, the alarm. In this
-    /// order nothing starves: room and output are bounded, and what is due is looked at after each
-    /// step.
+    /// The first of: the wish to end, a new request if there is room, progress in writing, bytes,
+    /// the alarm. In this order nothing starves: room and output are bounded, and what is due is
+    /// looked at after each step.
+    ///
+    /// While nothing is under way, bytes come first: a broker that has ended an idle connection is
+    /// to be noticed before a request is lost to it.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Some(Poll::Ready(bound)) = self.stop.as_mut().map(|stop| Pin::new(stop).poll(cx)) {
+            self.stop = None;
+            if let Ok(bound) = bound {
+                return Poll::Ready(Step::Stop(bound));
+            }
+        }
+        if self.connection.is_quiet()
+            && let Poll::Ready(step) = self.poll_read(cx)
+        {
+            return Poll::Ready(step);
+        }
         if self.connection.capacity() > 0
             && !self.asked_to_close
             && let Poll::Ready(command) = self.commands.poll_recv(cx)
@@ -138,16 +158,25 @@ impl<S: Stream> Driver<S> {
         if let Poll::Ready(step) = self.poll_write(cx) {
             return Poll::Ready(step);
         }
-        let read = pin!(self.stream.read_buf(self.connection.receive_buffer()));
-        if let Poll::Ready(result) = read.poll(cx) {
-            return Poll::Ready(result.map_or_else(Step::Failed, Step::Read));
+        if let Poll::Ready(step) = self.poll_read(cx) {
+            return Poll::Ready(step);
         }
         self.poll_alarm(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let read = pin!(self.stream.read_buf(self.connection.receive_buffer()));
+        read.poll(cx).map(|result| result.map_or_else(Step::Failed, Step::Read))
     }
 
     /// Hands the stream what the machine wants written, many pieces in one call. Whatever is written
     /// is passed on at once, since a stream may keep bytes back (TLS does).
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let held = self.line.held_until();
+        if held > self.held {
+            self.held = held;
+            self.connection.hold_until(held.into_std());
+        }
         while self.outgoing.remaining() < GATHER {
             match self.connection.poll_transmit() {
                 Some(request) => request.into_iter().for_each(|part| self.outgoing.push(part)),
@@ -189,7 +218,15 @@ impl<S: Stream> Driver<S> {
             Step::Command(Some(command)) => self.take_command(command, now),
             Step::Command(None) => {
                 self.asked_to_close = true;
-                self.connection.close(now);
+                // An idle one ends for that reason, by the look at the clock.
+                if !self.connection.is_idle(now) {
+                    self.connection.close(now);
+                }
+            }
+            // Requests that have been handed over are still carried out.
+            Step::Stop(bound) => {
+                self.commands.close();
+                self.connection.end_by(bound.into_std());
             }
             Step::Wrote(count) => {
                 self.outgoing.advance(count);
@@ -207,16 +244,29 @@ impl<S: Stream> Driver<S> {
         }
     }
 
+    /// What is due happens. An idle connection goes in two steps: what was handed over before the
+    /// channel closed is still carried out, and takes its idleness away.
+    fn look_at_clock(&mut self, now: std::time::Instant) {
+        if self.connection.is_idle(now) && !self.asked_to_close {
+            self.commands.close();
+        } else if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+            self.connection.handle_timeout(now);
+        }
+    }
+
     fn take_command(&mut self, command: Command, now: std::time::Instant) {
         match command {
-            Command::Ready => self.connection.handle_ready(),
+            Command::Ready(opened) => {
+                self.opened = Some(opened);
+                self.connection.handle_ready();
+            }
             // Whoever asked has gone already; nothing need be sent.
-            Command::Request(_, reply) if reply.is_closed() => {}
-            Command::Request(request, reply) => {
+            Command::Request(_, ticket) if ticket.is_deserted() => {}
+            Command::Request(request, ticket) => {
                 let id = request.correlation_id;
                 match self.connection.handle_request(now, request) {
-                    Ok(()) => drop(self.waiting.insert(id, reply)),
-                    Err(_) => drop(reply.send(Err(self.loss(CloseReason::Asked, false)))),
+                    Ok(()) => drop(self.waiting.insert(id, ticket)),
+                    Err(_) => ticket.lose(self.loss(CloseReason::Asked, false)),
                 }
             }
         }
@@ -227,22 +277,25 @@ impl<S: Stream> Driver<S> {
         while let Some(event) = self.connection.poll_event() {
             match event {
                 ConnectionEvent::Response { correlation_id, frame } => {
-                    self.answer(correlation_id, Ok(frame));
+                    self.answer(correlation_id, frame);
                 }
                 ConnectionEvent::Written { correlation_id } => {
-                    self.answer(correlation_id, Ok(Bytes::new()));
+                    self.answer(correlation_id, Bytes::new());
                 }
                 ConnectionEvent::Expired { correlation_id } => {
                     let loss = Loss { reason: None, sent: false, failure: None };
-                    self.answer(correlation_id, Err(loss));
+                    self.lose(correlation_id, loss);
                 }
                 ConnectionEvent::Closed(closure) => {
                     tracing::debug!(reason = %closure.reason, "connection closed");
+                    self.line.ended(closure.reason);
+                    // Counted before anybody hears of it.
+                    self.opened = None;
                     let (sent, unsent) = (closure.sent.into_iter(), closure.unsent.into_iter());
                     for (id, sent) in sent.map(|id| (id, true)).chain(unsent.map(|id| (id, false)))
                     {
                         let loss = self.loss(closure.reason, sent);
-                        self.answer(id, Err(loss));
+                        self.lose(id, loss);
                     }
                     self.closed = closure.reason;
                 }
@@ -250,10 +303,15 @@ impl<S: Stream> Driver<S> {
         }
     }
 
-    fn answer(&mut self, id: i32, answer: Answer) {
-        if let Some(reply) = self.waiting.remove(&id) {
-            // A caller that has gone needs no answer.
-            drop(reply.send(answer));
+    fn answer(&mut self, id: i32, frame: Bytes) {
+        if let Some(ticket) = self.waiting.remove(&id) {
+            ticket.answer(frame);
+        }
+    }
+
+    fn lose(&mut self, id: i32, loss: Loss) {
+        if let Some(ticket) = self.waiting.remove(&id) {
+            ticket.lose(loss);
         }
     }
 
@@ -263,11 +321,11 @@ impl<S: Stream> Driver<S> {
     }
 
     /// Requests that waited in the channel when the connection ended: none of their bytes went out.
-    fn refuse_rest(mut self) {
+    fn refuse_rest(&mut self) {
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Request(_, reply) = command {
-                drop(reply.send(Err(self.loss(self.closed, false))));
+            if let Command::Request(_, ticket) = command {
+                ticket.lose(self.loss(self.closed, false));
             }
         }
     }

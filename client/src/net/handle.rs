@@ -3,49 +3,68 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_protocol::api::{ApiKey, Request};
+use klamm_protocol::api::{ApiKey, Message, Request};
 use klamm_protocol::error::DecodeError;
 use klamm_protocol::header::{decode_response, encode_request};
 use klamm_protocol::session::connection::{CloseReason, ConnectionOptions, Outgoing};
 use klamm_protocol::session::handshake::{Handshake, HandshakeEvent, Versions};
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::counters::Meter;
 use crate::net::dial::Stream;
-use crate::net::driver::{self, Command, Loss};
+use crate::net::driver::{self, Command};
+use crate::net::line::{Answer, Line, Lines, Loss, Opened, Ticket};
 
 /// A connection that is ready for requests. Clones share it; requests are pipelined in the order of
 /// the calls. When the last clone is dropped, the connection closes after the answers it still
-/// awaits.
+/// awaits, unless it goes back to where it was lent from.
+///
+/// Each request runs in a `tracing` span named `request` of level debug, with the API's name, its
+/// version, the broker and its id, the correlation id, the bytes both ways and the time in
+/// microseconds. No span or event has a payload.
 #[derive(Clone)]
-pub struct Handle(Arc<Shared>);
+pub struct Handle(Arc<Loan>);
+
+/// A connection, and who wants it back.
+struct Loan {
+    shared: Arc<Shared>,
+    home: Option<Home>,
+}
+
+/// Takes in a connection that nobody uses any more.
+pub(crate) type Home = Box<dyn Fn(Handle) + Send + Sync>;
 
 struct Shared {
     commands: mpsc::Sender<Command>,
-    /// The next correlation id. Ids wrap around after four billion requests, long after the
-    /// answers to the first ones.
-    next_id: AtomicI32,
+    line: Arc<Line>,
     /// What was negotiated; empty until then.
     versions: Versions,
     identity: Identity,
 }
 
-/// Who talks to whom, and how long a request may take at most.
+/// Who talks to whom, how long a request may take at most, and who keeps the books.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// The broker, as a person would name it.
     pub(crate) peer: String,
+    /// The broker's id, where it is known.
+    pub(crate) node: Option<i32>,
     /// The name by which brokers know this client.
     pub(crate) client_id: String,
     /// The longest time for one request.
     pub(crate) request_timeout: Duration,
+    /// What is counted for this broker.
+    pub(crate) meter: Arc<Meter>,
+    /// All connections of the client.
+    pub(crate) lines: Arc<Lines>,
 }
 
 impl Handle {
@@ -66,23 +85,33 @@ impl Handle {
         identity: Identity,
         deadline: Instant,
     ) -> Result<Self> {
-        let commands = driver::start(stream, options);
-        let mut shared = Shared {
-            commands,
-            next_id: AtomicI32::new(0),
-            versions: Versions::default(),
-            identity,
-        };
+        let line = Arc::new(Line::new(Arc::clone(&identity.meter)));
+        let (commands, stop) = driver::start(stream, options, Arc::clone(&line));
+        identity.lines.add(stop);
+        let mut shared = Shared { commands, line, versions: Versions::default(), identity };
         shared.versions = shared.negotiate(deadline).await?;
         // The loop takes commands in order, so it is ready before any request; if it has ended, the
         // first request says why.
-        drop(shared.commands.send(Command::Ready).await);
-        Ok(Self(Arc::new(shared)))
+        let opened = Opened::new(Arc::clone(&shared.line));
+        drop(shared.commands.send(Command::Ready(opened)).await);
+        Ok(Self(Arc::new(Loan { shared: Arc::new(shared), home: None })))
+    }
+
+    /// The same connection, which goes back when the last clone of the result is dropped: if it is
+    /// open and nothing is under way on it, `home` gets it.
+    pub(crate) fn lent(self, home: Home) -> Self {
+        Self(Arc::new(Loan { shared: Arc::clone(&self.0.shared), home: Some(home) }))
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.shared
     }
 
     /// Sends a request and awaits its response, until `deadline` or for `request.timeout.ms`,
     /// whichever is shorter. A request that gets no answer in its time costs the connection, since
-    /// a late answer could be taken for another's.
+    /// a late answer could be taken for another's. Where an answer tells of a quota, this
+    /// connection's next requests wait for as long as the broker asks, at most a minute (KIP-219);
+    /// that counts for their deadlines.
     ///
     /// # Errors
     ///
@@ -107,14 +136,12 @@ impl Handle {
         version: i16,
         deadline: Instant,
     ) -> Result<R::Response> {
-        let span =
-            tracing::debug_span!("request", api = R::KEY.name(), broker = %self.0.identity.peer);
-        async {
-            let frame = self.0.exchange(request, version, deadline, true).await?;
-            decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))
-        }
-        .instrument(span)
-        .await
+        let shared = self.shared();
+        let frame = shared.exchange(request, version, deadline, true).await?;
+        let response =
+            decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))?;
+        shared.line.throttle(response.throttle_time_ms());
+        Ok(response)
     }
 
     /// As [`Handle::request`], for what a broker may take longer to answer than
@@ -124,9 +151,12 @@ impl Handle {
         request: &R,
         deadline: Instant,
     ) -> Result<R::Response> {
-        let version = self.version_of::<R>()?;
-        let frame = self.0.exchange_until(request, version, deadline, true).await?;
-        decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))
+        let (shared, version) = (self.shared(), self.version_of::<R>()?);
+        let frame = shared.exchange_until(request, version, deadline, true).await?;
+        let response =
+            decode_response::<R>(frame, version).map_err(|error| self.unreadable(R::KEY, error))?;
+        shared.line.throttle(response.throttle_time_ms());
+        Ok(response)
     }
 
     /// Sends a request that the broker does not answer (`Produce` with `acks=0`); returns when the
@@ -137,12 +167,12 @@ impl Handle {
     /// As [`Handle::request`].
     pub async fn send<R: Request>(&self, request: &R, deadline: Instant) -> Result<()> {
         let version = self.version_of::<R>()?;
-        self.0.exchange(request, version, deadline, false).await.map(drop)
+        self.shared().exchange(request, version, deadline, false).await.map(drop)
     }
 
     /// The highest version of `R` that both sides speak; [`Handle::request`] uses it.
     pub fn version_of<R: Request>(&self) -> Result<i16> {
-        self.0.versions.pick::<R>().map_err(|error| {
+        self.shared().versions.pick::<R>().map_err(|error| {
             Error::new(ErrorKind::Unsupported, error.to_string())
                 .with("broker", self.peer())
                 .with_hint("use a broker of Kafka 2.1 or newer")
@@ -164,17 +194,17 @@ impl Handle {
 
     /// What the broker speaks.
     pub fn versions(&self) -> &Versions {
-        &self.0.versions
+        &self.shared().versions
     }
 
     /// The broker, as a person would name it.
     pub fn peer(&self) -> &str {
-        &self.0.identity.peer
+        &self.shared().identity.peer
     }
 
     /// Whether requests can still be sent. A `true` may be outdated when it is read.
     pub fn is_open(&self) -> bool {
-        !self.0.commands.is_closed()
+        !self.shared().commands.is_closed()
     }
 
     /// Returns when the connection has ended.
@@ -183,7 +213,7 @@ impl Handle {
     ///
     /// Cancel safe.
     pub async fn closed(&self) {
-        self.0.commands.closed().await;
+        self.shared().commands.closed().await;
     }
 
     fn unreadable(&self, api: ApiKey, error: DecodeError) -> Error {
@@ -201,6 +231,17 @@ impl fmt::Debug for Handle {
     }
 }
 
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take()
+            && self.shared.line.is_quiet()
+            && !self.shared.commands.is_closed()
+        {
+            home(Handle(Arc::new(Self { shared: Arc::clone(&self.shared), home: None })));
+        }
+    }
+}
+
 impl Shared {
     /// The first words on the connection; the loop lets nothing else out before they are over.
     async fn negotiate(&self, deadline: Instant) -> Result<Versions> {
@@ -211,7 +252,10 @@ impl Shared {
                 handshake.handle_response(frame.map_err(first_words)?);
             }
             match handshake.poll_event() {
-                Some(HandshakeEvent::Ready(versions)) => return Ok(versions),
+                Some(HandshakeEvent::Ready(versions)) => {
+                    self.line.throttle(handshake.throttle_time_ms());
+                    return Ok(versions);
+                }
                 Some(HandshakeEvent::Failed(error)) => {
                     return Err(Error::new(ErrorKind::NotKafka, error.to_string())
                         .with("broker", &self.identity.peer)
@@ -235,6 +279,7 @@ impl Shared {
         self.exchange_until(request, version, deadline.min(limit), answered).await
     }
 
+    /// As [`Shared::exchange`], for as long as the caller says.
     async fn exchange_until<R: Request>(
         &self,
         request: &R,
@@ -242,7 +287,7 @@ impl Shared {
         deadline: Instant,
         answered: bool,
     ) -> Result<Bytes> {
-        let correlation_id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let correlation_id = self.line.next_id();
         let client_id = Some(self.identity.client_id.as_str());
         let bytes =
             encode_request(request, version, correlation_id, client_id).map_err(|error| {
@@ -251,20 +296,44 @@ impl Shared {
                     .with("api", R::KEY)
                     .with_source(error)
             })?;
-        let permit = self.room(deadline).await.map_err(|loss| self.lost(R::KEY, loss))?;
-        let (reply, answer) = oneshot::channel();
+        let span = tracing::debug_span!(
+            "request",
+            api = R::KEY.name(),
+            version,
+            broker = %self.identity.peer,
+            node = self.identity.node,
+            correlation_id,
+            bytes_out = bytes.len(),
+            bytes_in = Empty,
+            micros = Empty,
+        );
         let deadline = deadline.into_std();
-        permit
-            .send(Command::Request(Outgoing { correlation_id, bytes, deadline, answered }, reply));
-        match answer.await {
-            Ok(Ok(frame)) => Ok(frame),
-            Ok(Err(loss)) => Err(self.lost(R::KEY, loss)),
-            // The loop was dropped with its runtime, at a point nobody knows.
-            Err(_) => {
-                let loss = Loss { reason: Some(CloseReason::Asked), sent: true, failure: None };
-                Err(self.lost(R::KEY, loss))
+        let outgoing = Outgoing { correlation_id, bytes, deadline, answered };
+        let answer = self.carry(R::KEY, outgoing, span.clone()).instrument(span).await;
+        answer.map_err(|loss| self.lost(R::KEY, loss))
+    }
+
+    /// One request on its way, within the span that tells of it.
+    async fn carry(&self, api: ApiKey, request: Outgoing, span: Span) -> Answer {
+        let begun = Instant::now();
+        let permit = self.room(Instant::from_std(request.deadline)).await?;
+        let (ticket, answer) = Ticket::new(Arc::clone(&self.line), api, request.bytes.len());
+        permit.send(Command::Request(request, ticket));
+        // The loop was dropped with its runtime, at a point nobody knows.
+        let dropped = |_| Loss { reason: Some(CloseReason::Asked), sent: true, failure: None };
+        let answer = answer.await.map_err(dropped).flatten();
+        span.record("micros", u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+        match &answer {
+            Ok(frame) => {
+                span.record("bytes_in", frame.len());
+                tracing::trace!("answered");
             }
+            Err(Loss { reason: Some(reason), sent, .. }) => {
+                tracing::debug!(%reason, sent, "lost");
+            }
+            Err(Loss { reason: None, .. }) => tracing::debug!("its time ran out in the queue"),
         }
+        answer
     }
 
     /// Room for one command. Requests get it in the order in which they were first polled, which
@@ -276,11 +345,11 @@ impl Shared {
         let lost = |reason| Loss { reason, sent: false, failure: None };
         match self.commands.try_reserve() {
             Ok(permit) => Ok(permit),
-            Err(TrySendError::Closed(())) => Err(lost(Some(CloseReason::Ended))),
+            Err(TrySendError::Closed(())) => Err(lost(Some(self.line.end()))),
             Err(TrySendError::Full(())) => {
                 match timeout_at(deadline, self.commands.reserve()).await {
                     Ok(Ok(permit)) => Ok(permit),
-                    Ok(Err(_)) => Err(lost(Some(CloseReason::Ended))),
+                    Ok(Err(_)) => Err(lost(Some(self.line.end()))),
                     Err(_) => Err(lost(None)),
                 }
             }

@@ -1,10 +1,15 @@
 //! Byte streams to brokers. [`dial`] opens them and knows nothing of Kafka; `driver` is the only
-//! loop that owns one; [`handle`] is how the rest of the client asks a broker something.
+//! loop that owns one; [`handle`] is how the rest of the client asks a broker something, and
+//! [`counters`] is what can be seen of that.
 
+pub mod counters;
 pub mod dial;
 pub(crate) mod driver;
 pub mod handle;
+pub(crate) mod line;
 pub(crate) mod probe;
 
+#[cfg(test)]
+pub(crate) mod peer;
 #[cfg(test)]
 mod tests;

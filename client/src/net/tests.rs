@@ -7,58 +7,28 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_protocol::api::Request;
+use klamm_protocol::api::ApiKey;
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::header::{RequestHeader, decode_request_header, encode_response};
-use klamm_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use klamm_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use klamm_protocol::messages::fetch::{
     FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use klamm_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
-use klamm_protocol::messages::{REQUESTS, produce::ProduceRequest};
+use klamm_protocol::messages::produce::ProduceRequest;
 use klamm_protocol::session::connection::ConnectionOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use crate::error::{ErrorKind, Result};
 use crate::net::handle::{Handle, Identity};
-
-/// A broker as far as a test needs one.
-struct Peer(DuplexStream);
-
-impl Peer {
-    /// The next request's header, `None` when the client has hung up between two requests.
-    async fn hear(&mut self) -> Option<RequestHeader> {
-        let length = self.0.read_u32().await.ok()?;
-        let mut frame = vec![0; length as usize];
-        self.0.read_exact(&mut frame).await.expect("a whole frame");
-        Some(decode_request_header(Bytes::from(frame)).expect("a request").0)
-    }
-
-    async fn answer<R: Request>(&mut self, to: &RequestHeader, response: &R::Response) {
-        let bytes =
-            encode_response::<R>(response, to.api_version, to.correlation_id).expect("encodes");
-        self.0.write_all(&bytes.into_bytes()).await.expect("the client reads");
-    }
-
-    async fn shake_hands(&mut self) {
-        let hello = self.hear().await.expect("a hello");
-        let api =
-            |(key, range): &(klamm_protocol::api::ApiKey, klamm_protocol::api::VersionRange)| {
-                ApiVersion { api_key: key.code(), min_version: range.min, max_version: range.max }
-            };
-        let api_keys = REQUESTS.iter().map(api).collect();
-        self.answer::<ApiVersionsRequest>(
-            &hello,
-            &ApiVersionsResponse { api_keys, ..Default::default() },
-        )
-        .await;
-    }
-}
+use crate::net::line::all_ended;
+use crate::net::peer::Peer;
 
 fn identity() -> Identity {
     let request_timeout = Duration::from_secs(30);
-    Identity { peer: "peer".to_owned(), client_id: "test".to_owned(), request_timeout }
+    let (peer, client_id) = ("peer".to_owned(), "test".to_owned());
+    let (meter, lines) = Default::default();
+    Identity { peer, node: Some(1), client_id, request_timeout, meter, lines }
 }
 
 async fn establish(stream: DuplexStream) -> Result<Handle> {
@@ -310,6 +280,185 @@ async fn an_old_broker_is_asked_again_in_a_version_it_knows() {
     };
     let (handle, ()) = tokio::join!(establish(near), answers);
     handle.expect("a broker");
+}
+
+/// As [`connected`], with what the client counts and its list of connections.
+async fn accounted() -> (Handle, Peer, Identity) {
+    let (near, far) = duplex(1024);
+    let (mut peer, identity) = (Peer(far), identity());
+    let hello = Handle::establish(near, ConnectionOptions::default(), identity.clone(), soon());
+    let (handle, ()) = tokio::join!(hello, peer.shake_hands());
+    (handle.expect("a broker answers"), peer, identity)
+}
+
+fn throttled(throttle_time_ms: i32) -> MetadataResponse {
+    MetadataResponse { throttle_time_ms, ..Default::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_asks_for_quiet_hears_nothing_until_then() {
+    let (handle, mut peer, identity) = accounted().await;
+    let peer = async {
+        let first = peer.hear().await.expect("a request");
+        peer.answer::<MetadataRequest>(&first, &throttled(2000)).await;
+        let answered = Instant::now();
+        let second = peer.hear().await.expect("another");
+        assert_eq!(Instant::now() - answered, Duration::from_secs(2));
+        peer.answer::<MetadataRequest>(&second, &throttled(0)).await;
+        let third = peer.hear().await.expect("a third");
+        assert_eq!(Instant::now() - answered, Duration::from_secs(2), "at once");
+        peer.answer::<MetadataRequest>(&third, &throttled(-5)).await;
+    };
+    let asking = async {
+        for _ in 0..3 {
+            ask(&handle).await.expect("an answer");
+        }
+    };
+    tokio::join!(asking, peer);
+    assert_eq!(identity.meter.snapshot().throttled, Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_asks_for_quiet_without_end_is_believed_for_a_minute() {
+    let (handle, mut peer, _) = accounted().await;
+    let peer = async {
+        let first = peer.hear().await.expect("a request");
+        peer.answer::<MetadataRequest>(&first, &throttled(i32::MAX)).await;
+        let answered = Instant::now();
+        let second = peer.hear().await.expect("another");
+        assert_eq!(Instant::now() - answered, Duration::from_secs(60));
+        peer.answer::<MetadataRequest>(&second, &throttled(0)).await;
+    };
+    let asking = async {
+        ask(&handle).await.expect("an answer");
+        let late = ask(&handle).await.expect_err("ten seconds are not enough");
+        assert_eq!(late.kind(), ErrorKind::TimedOut, "certainly not sent: {late}");
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        ask(&handle).await.expect("an answer");
+    };
+    tokio::join!(asking, peer);
+    assert!(handle.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_in_order_and_says_so_to_who_comes_late() {
+    let (handle, mut peer, identity) = accounted().await;
+    let begun = Instant::now();
+    assert!(peer.hear().await.is_none(), "nothing was asked");
+    assert_eq!(Instant::now() - begun, Duration::from_secs(540));
+    handle.closed().await;
+    let error = ask(&handle).await.expect_err("too late");
+    assert!(error.is_retriable() && error.to_string().contains("idle"), "{error}");
+    let counted = identity.meter.snapshot();
+    assert_eq!((counted.opened, counted.closed, counted.total().lost), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_at_the_instant_of_idleness_is_answered_or_not_taken() {
+    for late in [-1_i64, 0, 1] {
+        let (handle, mut peer, identity) = accounted().await;
+        let at = Instant::now() + Duration::from_secs(540);
+        let at = if late < 0 { at - Duration::from_millis(1) } else { at };
+        tokio::spawn(async move {
+            while let Some(header) = peer.hear().await {
+                peer.answer::<MetadataRequest>(&header, &named("a")).await;
+            }
+        });
+        tokio::time::sleep_until(at + Duration::from_millis(late.max(0).unsigned_abs())).await;
+        match ask(&handle).await {
+            Ok(answer) => assert_eq!(answer.cluster_id.as_deref(), Some("a")),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}"),
+        }
+        assert_eq!(identity.meter.snapshot().total().lost, 0, "{late}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_has_hung_up_is_noticed_before_a_request_is_lost_to_it() {
+    let (handle, mut peer, _) = accounted().await;
+    // It would still take bytes, as a socket does whose other end is gone.
+    peer.0.shutdown().await.expect("half of the pipe ends");
+    let error = ask(&handle).await.expect_err("hung up");
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "certainly not sent: {error}");
+    assert!(peer.hear().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_awaits_the_answers_that_come_before_the_deadline() {
+    let (handle, mut peer, identity) = accounted().await;
+    let peer = async {
+        let first = peer.hear().await.expect("a request");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ask(&handle).await.expect_err("closing").kind(), ErrorKind::Disconnected);
+        peer.answer::<MetadataRequest>(&first, &named("in time")).await;
+        assert!(peer.hear().await.is_none(), "nothing but the end follows");
+    };
+    let bound = Instant::now() + Duration::from_secs(5);
+    let close = async {
+        tokio::task::yield_now().await;
+        all_ended(identity.lines.close(bound), bound).await;
+        Instant::now()
+    };
+    let (answer, ended, ()) = tokio::join!(ask(&handle), close, peer);
+    assert_eq!(answer.expect("an answer").cluster_id.as_deref(), Some("in time"));
+    assert!(ended < bound, "nothing is left to wait for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_at_the_deadline_whatever_is_under_way() {
+    let (handle, mut peer, identity) = accounted().await;
+    let bound = Instant::now() + Duration::from_secs(5);
+    let close = async {
+        peer.hear().await.expect("a request");
+        all_ended(identity.lines.close(bound), bound).await;
+        Instant::now()
+    };
+    let (answer, ended) = tokio::join!(ask(&handle), close);
+    assert_eq!(answer.expect_err("silence").kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(ended, bound);
+    let counted = identity.meter.snapshot();
+    assert_eq!((counted.open(), counted.in_flight, counted.total().lost), (0, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_opened_after_the_end_ends_at_once() {
+    let identity = identity();
+    drop(identity.lines.close(Instant::now()));
+    let (near, far) = duplex(1024);
+    let mut peer = Peer(far);
+    let hello = Handle::establish(near, ConnectionOptions::default(), identity, soon());
+    let (handle, heard) = tokio::join!(hello, peer.hear());
+    assert_eq!(handle.expect_err("closed").kind(), ErrorKind::Disconnected);
+    assert!(heard.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_over_a_connection_is_counted_in_requests_bytes_and_time() {
+    let (handle, mut peer, identity) = accounted().await;
+    let peer = async {
+        for _ in 0..2 {
+            let header = peer.hear().await.expect("a request");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            peer.answer::<MetadataRequest>(&header, &named("a")).await;
+        }
+        peer.hear().await.expect("a request");
+        assert_eq!(identity.meter.snapshot().in_flight, 1);
+        drop(peer);
+    };
+    let asking = async {
+        let (one, two) = tokio::join!(ask(&handle), ask(&handle));
+        assert!(one.is_ok() && two.is_ok());
+        ask(&handle).await.expect_err("cut");
+    };
+    tokio::join!(asking, peer);
+    let counted = identity.meter.snapshot();
+    assert_eq!((counted.opened, counted.closed, counted.in_flight), (1, 1, 0));
+    let metadata = counted.apis[&ApiKey::Metadata];
+    assert_eq!((metadata.requests, metadata.answers, metadata.lost), (3, 2, 1));
+    assert_eq!(metadata.latency_sum, Duration::from_secs(3), "one waited for the other");
+    assert_eq!(metadata.latency_max, Duration::from_secs(2));
+    assert!(metadata.bytes_out > 0 && metadata.bytes_in > 0);
+    assert_eq!(counted.apis[&ApiKey::ApiVersions].answers, 1, "the greeting");
 }
 
 /// Bytes that arrive one at a time, and writes that take one at a time.

@@ -61,7 +61,11 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Topic {
-    slots: Vec<usize>,
+    /// The partitions that are known, by rising number, with their slots: as many as a broker
+    /// listed, whatever their numbers are.
+    slots: Vec<(i32, usize)>,
+    /// One more than the largest number.
+    count: i32,
     /// What to draw from where a record has no key: the partitions that have a leader, or, as a
     /// record may as well wait at one as at another, all.
     odds: Odds,
@@ -165,20 +169,24 @@ impl Accumulator {
     /// Makes a topic's partitions known; existing ones keep their batches. Records without a key go
     /// to those with a leader.
     pub(super) fn know(&self, known: &metadata::Topic) {
-        let count = known.partitions.last().map_or(0, |last| last.index + 1);
+        let largest = known.partitions.last().map_or(-1, |last| last.index);
         let led = known.partitions.iter().filter(|partition| partition.leader.is_some());
         let mut state = self.lock();
         let State { topics, slots, .. } = &mut *state;
         let topic = topics.entry(Arc::clone(&known.name)).or_default();
-        for partition in topic.slots.len() as i32..count {
-            topic.slots.push(slots.len());
-            slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
+        for partition in known.partitions.iter().map(|partition| partition.index) {
+            if let Err(at) = topic.slots.binary_search_by_key(&partition, |(known, _)| *known) {
+                topic.slots.insert(at, (partition, slots.len()));
+                slots.push(Slot { topic: Arc::clone(&known.name), partition, open: None });
+            }
         }
+        topic.count = topic.count.max(largest.saturating_add(1));
         let led: Vec<i32> = led.map(|partition| partition.index).collect();
         if topic.sticky.current().is_some_and(|current| !led.contains(&current)) {
             topic.sticky.leave();
         }
-        topic.odds = if led.is_empty() { Odds::even(0..count) } else { Odds::even(led) };
+        let all = topic.slots.iter().map(|(partition, _)| *partition);
+        topic.odds = if led.is_empty() { Odds::even(all) } else { Odds::even(led) };
     }
 
     /// The topics that records were appended to.
@@ -376,13 +384,22 @@ impl Topic {
         slots: &[Slot],
         batch_size: usize,
     ) -> Option<usize> {
-        let count = i32::try_from(self.slots.len()).ok()?;
         let partition = match (partition, key) {
             (Some(partition), _) => partition,
-            (None, Some(key)) => partition_for_key(key, count)?,
+            (None, Some(key)) => partition_for_key(key, self.count)?,
             (None, None) => self.stick(slots, batch_size)?,
         };
         self.slot_of(partition)
+    }
+
+    /// The slot of a partition. Numbers are dense but for a broker that hides some.
+    fn slot_of(&self, partition: i32) -> Option<usize> {
+        let direct = self.slots.get(usize::try_from(partition).ok()?);
+        if let Some((_, slot)) = direct.filter(|(number, _)| *number == partition) {
+            return Some(*slot);
+        }
+        let found = self.slots.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        self.slots.get(found).map(|(_, slot)| *slot)
     }
 
     /// Where records without a key go just now. A batch that was sent off meanwhile was full as far
@@ -396,11 +413,62 @@ impl Topic {
         }
         self.sticky.choose(&self.odds, || fastrand::u64(..))
     }
-
-    fn slot_of(&self, partition: i32) -> Option<usize> {
-        self.slots.get(usize::try_from(partition).ok()?).copied()
-    }
 }
 
 /// Builders kept for reuse.
 const SPARE_BUILDERS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use klamm_protocol::code::ErrorCode;
+    use klamm_protocol::wire::Uuid;
+
+    use super::*;
+
+    fn known(indices: &[i32]) -> metadata::Topic {
+        let partition = |index: &i32| metadata::Partition {
+            index: *index,
+            leader: Some(1),
+            leader_epoch: None,
+            error: ErrorCode::NONE,
+            replicas: Vec::new(),
+            in_sync: Vec::new(),
+            offline: Vec::new(),
+        };
+        metadata::Topic {
+            name: Arc::from("t"),
+            id: Uuid::ZERO,
+            internal: false,
+            error: ErrorCode::NONE,
+            partitions: indices.iter().map(partition).collect(),
+        }
+    }
+
+    fn taken(accumulator: &Accumulator, partition: i32) -> bool {
+        let record = RecordParts::new(0, None, Some(b"value"));
+        let appended = accumulator.try_append("t", Some(partition), &record).unwrap();
+        matches!(appended, Appended::Done(..))
+    }
+
+    #[test]
+    fn partitions_cost_what_was_listed_whatever_their_numbers_are() {
+        let accumulator = Accumulator::new(AccumulatorOptions {
+            batch: BatchOptions::default(),
+            linger: Duration::ZERO,
+            memory: 1 << 20,
+            ignore_keys: false,
+        });
+        accumulator.know(&known(&[0, i32::MAX]));
+        assert!(taken(&accumulator, 0) && taken(&accumulator, i32::MAX));
+        assert!(!taken(&accumulator, 1) && !taken(&accumulator, -1));
+        accumulator.know(&known(&[0, 1, 2, i32::MAX]));
+        assert!(taken(&accumulator, 1) && taken(&accumulator, 2));
+        let mut open = Vec::new();
+        accumulator.collect(Instant::now(), |_| true, &mut open);
+        let mut places: Vec<_> =
+            open.iter().filter_map(|one| accumulator.place_of(one.slot)).collect();
+        places.sort();
+        let partitions: Vec<_> = places.into_iter().map(|(_, partition)| partition).collect();
+        assert_eq!(partitions, [0, 1, 2, i32::MAX]);
+    }
+}

@@ -3,7 +3,7 @@
 //! retries and sequences: that is the produce machine's.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Client;
 use crate::cluster::{Repeat, Retry};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 use super::accumulator::{Accumulator, Hold, Open};
 use super::link::{Answer, Job, Link};
@@ -53,6 +53,8 @@ pub(super) struct Driver {
     new_lane: bool,
     news: Option<Job<()>>,
     identity: Option<Job<Result<ProducerIdentity>>>,
+    /// When an identity came last: one that is of no use is not replaced at once.
+    identified: Option<Instant>,
     /// Nobody can append any more.
     deserted: bool,
     last_failure: Option<Error>,
@@ -80,6 +82,7 @@ impl Driver {
             new_lane: false,
             news: None,
             identity: None,
+            identified: None,
             deserted: false,
             last_failure: None,
             timer: None,
@@ -169,7 +172,10 @@ impl Driver {
         };
         self.identity = None;
         match asked {
-            Ok(identity) => self.queue.set_identity(identity),
+            Ok(identity) => {
+                self.identified = Some(Instant::now());
+                self.queue.set_identity(identity);
+            }
             // Batches expire in the meantime, so this ends.
             Err(error) if error.is_retriable() => {
                 self.last_failure = Some(error);
@@ -230,15 +236,19 @@ impl Driver {
         Some(lane)
     }
 
+    /// Tells the machine who leads. Connections to brokers that lead nothing any more are closed.
     fn set_leaders(&mut self) {
         self.new_lane = false;
         let view = &self.view;
+        let mut leaders = BTreeSet::new();
         for lane in self.lanes.values() {
             let Some((topic, partition)) = self.queue.name_of(*lane) else { continue };
             let leader = view.leader(topic, partition).map(|leader| leader.broker);
             let id = view.topics.get(topic).map_or(Uuid::ZERO, |topic| topic.id);
+            leaders.extend(leader);
             self.queue.set_leader(*lane, leader, id);
         }
+        self.links.retain(|node, link| leaders.contains(node) || !link.is_idle());
     }
 
     fn poll_links(&mut self, cx: &mut Context<'_>) -> bool {
@@ -348,7 +358,13 @@ impl Driver {
 
     fn ask_for_identity(&mut self) {
         let client = self.client.clone();
-        self.identity = Some(Box::pin(async move { init_producer_id(&client).await }));
+        let pause = self.identified.map(|at| at + *client.config().retry_backoff());
+        self.identity = Some(Box::pin(async move {
+            if let Some(until) = pause {
+                sleep_until(until).await;
+            }
+            init_producer_id(&client).await
+        }));
     }
 
     /// Ends every batch, also those that are still open.
@@ -388,7 +404,13 @@ async fn init_producer_id(client: &Client) -> Result<ProducerIdentity> {
             let response =
                 client.cluster().any(deadline).await?.request(&request, deadline).await?;
             Error::check(response.error_code)?;
-            Ok(ProducerIdentity { id: response.producer_id, epoch: response.producer_epoch })
+            let (id, epoch) = (response.producer_id, response.producer_epoch);
+            if id < 0 || epoch < 0 {
+                // Batches under such a name would go without sequences, and retries twice.
+                let error = Error::new(ErrorKind::Protocol, "the producer id cannot be one");
+                return Err(error.with("id", id).with("epoch", epoch));
+            }
+            Ok(ProducerIdentity { id, epoch })
         };
         match attempt.await {
             Err(error) => retry.after(error).await?,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use klamm_protocol::messages::produce::{ProduceRequest, ProduceResponse};
 use klamm_protocol::session::produce::{ProduceCall, RequestId};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +25,8 @@ pub(super) struct Link {
     requests: Vec<(RequestId, Job<Result<Option<ProduceResponse>>>)>,
     /// An attempt to connect was begun and not yet polled.
     unheard: bool,
+    /// The last attempt failed: the next one waits until then.
+    not_before: Option<Instant>,
 }
 
 /// What became of a request.
@@ -41,7 +43,20 @@ pub(super) enum Answer {
 
 impl Link {
     pub(super) fn new(client: Client, node: i32) -> Self {
-        Self { node, client, handle: None, connecting: None, requests: Vec::new(), unheard: false }
+        Self {
+            node,
+            client,
+            handle: None,
+            connecting: None,
+            requests: Vec::new(),
+            unheard: false,
+            not_before: None,
+        }
+    }
+
+    /// Whether no answer is awaited here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.is_empty()
     }
 
     /// The version to write requests in; `None` while there is no connection, which is then being
@@ -53,8 +68,13 @@ impl Link {
         if self.connecting.is_none() {
             let (cluster, node) = (self.client.cluster().clone(), self.node);
             let deadline = self.client.api_deadline();
-            self.connecting =
-                Some(Box::pin(async move { cluster.dedicated(node, deadline).await }));
+            let pause = self.not_before.take();
+            self.connecting = Some(Box::pin(async move {
+                if let Some(until) = pause {
+                    sleep_until(until).await;
+                }
+                cluster.dedicated(node, deadline).await
+            }));
             self.unheard = true;
         }
         None
@@ -112,6 +132,8 @@ impl Link {
                 true
             }
             Err(error) => {
+                // A broker that is not in the view fails at once, and would do so again.
+                self.not_before = Some(Instant::now() + *self.client.config().retry_backoff());
                 out.push(Answer::Unreachable(error));
                 false
             }

@@ -164,7 +164,7 @@ impl Settled {
     fn of(&self, index: u32) -> Delivery {
         match self {
             Self::Written { base_offset, append_time } => Delivery::Written {
-                offset: base_offset.map(|base| base + i64::from(index)),
+                offset: base_offset.and_then(|base| base.checked_add(i64::from(index))),
                 append_time: *append_time,
             },
             Self::NotWritten(error) => Delivery::NotWritten(error.clone()),
@@ -190,3 +190,19 @@ fn explained(error: Error, reason: &Reason, last: Option<&Error>) -> Error {
 
 const SPLIT: &str =
     "batches are not split yet: lower batch.size, or raise the topic's max.message.bytes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_that_cannot_be_is_not_told() {
+        let written = |base| Settled::Written { base_offset: Some(base), append_time: None };
+        let offset = |base, index| match written(base).of(index) {
+            Delivery::Written { offset, .. } => offset,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(offset(7, 2), Some(9));
+        assert_eq!((offset(i64::MAX, 0), offset(i64::MAX, 1)), (Some(i64::MAX), None));
+    }
+}

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryViewBuilder, StringViewBuilder};
+use arrow_array::builder::StringViewBuilder;
 use arrow_array::{
     Array as _, ArrayRef, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
 };
@@ -17,6 +17,7 @@ use klamm_protocol::error::DecodeError;
 use klamm_protocol::records::{Batch, RecordRef, TimestampType};
 
 use super::headers::HeadersBuilder;
+use super::views::ViewColumn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{UTC, source_schema};
 
@@ -35,8 +36,8 @@ pub struct RowDecoder {
     schema: SchemaRef,
     topic: String,
     partition: i32,
-    keys: BinaryViewBuilder,
-    values: BinaryViewBuilder,
+    keys: ViewColumn,
+    values: ViewColumn,
     offsets: Vec<i64>,
     timestamps: Vec<i64>,
     timestamp_types: Vec<i32>,
@@ -52,8 +53,8 @@ impl RowDecoder {
             schema: source_schema(include_headers),
             topic: topic.to_owned(),
             partition,
-            keys: BinaryViewBuilder::new(),
-            values: BinaryViewBuilder::new(),
+            keys: ViewColumn::new(),
+            values: ViewColumn::new(),
             offsets: Vec::new(),
             timestamps: Vec::new(),
             timestamp_types: Vec::new(),
@@ -110,8 +111,8 @@ impl RowDecoder {
         let (topic, partition) = self.repeated.columns(&self.topic, self.partition, rows);
         let timestamps = TimestampMicrosecondArray::from(std::mem::take(&mut self.timestamps));
         let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(self.keys.finish()),
-            Arc::new(self.values.finish()),
+            Arc::new(self.keys.finish().map_err(internal)?),
+            Arc::new(self.values.finish().map_err(internal)?),
             topic,
             partition,
             Arc::new(Int64Array::from(std::mem::take(&mut self.offsets))),
@@ -126,8 +127,8 @@ impl RowDecoder {
 
     #[inline]
     fn push_record(&mut self, record: &RecordRef<'_>, block: u32) -> Result<()> {
-        view(&mut self.keys, block, record.key_range())?;
-        view(&mut self.values, block, record.value_range())?;
+        self.keys.push(block, record.key().zip(record.key_range()));
+        self.values.push(block, record.value().zip(record.value_range()));
         let micros = record.timestamp().checked_mul(1_000);
         self.timestamps.push(micros.ok_or_else(|| self.no_such_time(record))?);
         self.offsets.push(record.offset());
@@ -151,13 +152,15 @@ impl RowDecoder {
             return Err(Error::new(ErrorKind::MalformedRecord, text));
         }
         self.bytes += body.len();
-        self.keys.append_block(body.clone());
-        Ok(self.values.append_block(body))
+        self.keys.share(body.clone());
+        Ok(self.values.share(body))
     }
 
     /// Makes room for the batch's records: as many as its bytes can hold, whatever its header claims.
     fn reserve(&mut self, batch: &Batch) {
         let most = batch.records().size_hint().1.unwrap_or_default().min(RESERVE_AHEAD);
+        self.keys.reserve(most);
+        self.values.reserve(most);
         self.offsets.reserve(most);
         self.timestamps.reserve(most);
     }
@@ -199,17 +202,6 @@ impl Repeated {
         self.0 = Some((topics, partitions));
         columns
     }
-}
-
-/// Appends a view of a part of the shared body, or null.
-#[inline]
-fn view(builder: &mut BinaryViewBuilder, block: u32, range: Option<Range<usize>>) -> Result<()> {
-    let Some(range) = range else {
-        builder.append_null();
-        return Ok(());
-    };
-    // The body is shorter than 4 GiB, so its positions fit.
-    builder.try_append_view(block, range.start as u32, range.len() as u32).map_err(internal)
 }
 
 #[cold]

@@ -4,6 +4,7 @@ mod columns;
 mod decode;
 mod encode;
 mod headers;
+mod views;
 
 pub use decode::RowDecoder;
 pub use encode::{Row, RowHeaders, RowSource};

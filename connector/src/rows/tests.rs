@@ -183,3 +183,25 @@ fn rows(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     )
     .expect("columns of one length")
 }
+
+#[test]
+fn a_column_of_nulls_becomes_one_of_values_at_any_row_and_starts_anew_when_finished() {
+    let mut decoder = RowDecoder::new("orders", 0, false);
+    for nulls in [0, 1, 3, 70] {
+        for keys in [vec![], vec![&b"k"[..], LONG], vec![LONG]] {
+            let expected: Vec<_> =
+                std::iter::repeat_n(None, nulls).chain(keys.into_iter().map(Some)).collect();
+            let records: Vec<Record<'_>> =
+                expected.iter().map(|key| (1, *key, Some(LONG), vec![])).collect();
+            // In two batches, so that views name two buffers.
+            for half in records.chunks(records.len().div_ceil(2).max(1)) {
+                decoder.push(&batch(0, Compression::Lz4, half), 0..i64::MAX).expect("decodes");
+            }
+            let rows = decoder.finish().expect("a batch");
+            let column = rows.column(0).as_binary_view();
+            assert_eq!(column.iter().collect::<Vec<_>>(), expected);
+            assert_eq!(column.null_count(), nulls);
+            assert_eq!(rows.column(1).as_binary_view().null_count(), 0);
+        }
+    }
+}

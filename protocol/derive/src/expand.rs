@@ -4,6 +4,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
+use syn::ext::IdentExt;
 use syn::{Expr, Lit};
 
 use crate::attributes::{Container, Field};
@@ -288,6 +289,7 @@ fn message(container: &Container) -> TokenStream {
             }
         };
     }
+    let throttle = throttle(container);
     quote! {
         #[automatically_derived]
         impl ::klamm_protocol::api::Message for #name {
@@ -309,6 +311,20 @@ fn message(container: &Container) -> TokenStream {
                 let layout = ::klamm_protocol::wire::Layout::new(version, #flexible);
                 ::klamm_protocol::wire::Field::take(r, layout)
             }
+
+            #throttle
+        }
+    }
+}
+
+/// Every response has the time of a quota under the same name, wherever it stands.
+fn throttle(container: &Container) -> TokenStream {
+    if container.fields.iter().all(|field| field.name != "throttle_time_ms") {
+        return TokenStream::new();
+    }
+    quote! {
+        fn throttle_time_ms(&self) -> i32 {
+            self.throttle_time_ms
         }
     }
 }
@@ -380,7 +396,7 @@ fn layout_of(field: &Field) -> TokenStream {
 }
 
 fn path_of(container: &Container, field: &Field) -> String {
-    format!("{}.{}", container.name, field.name)
+    format!("{}.{}", container.name, field.name.unraw())
 }
 
 /// The variable that every generated function has.

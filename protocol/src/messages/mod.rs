@@ -13,13 +13,16 @@ use crate::api::{ApiKey, Request, VersionRange};
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod alter_replica_log_dirs;
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
 pub mod create_acls;
+pub mod create_delegation_token;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_acls;
@@ -27,17 +30,22 @@ pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_acls;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_delegation_token;
 pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
+pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
+pub mod expire_delegation_token;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod get_telemetry_subscriptions;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
@@ -53,9 +61,14 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod push_telemetry;
+pub mod renew_delegation_token;
+pub mod sasl_authenticate;
+pub mod sasl_handshake;
 pub mod sync_group;
 pub mod txn_offset_commit;
 pub mod update_features;
+pub mod write_txn_markers;
 
 /// Hands the list of all request types to the macro named: `then! { path, path, .. }`.
 ///
@@ -85,6 +98,7 @@ macro_rules! for_each_request {
             $crate::messages::sync_group::SyncGroupRequest,
             $crate::messages::describe_groups::DescribeGroupsRequest,
             $crate::messages::list_groups::ListGroupsRequest,
+            $crate::messages::sasl_handshake::SaslHandshakeRequest,
             $crate::messages::api_versions::ApiVersionsRequest,
             $crate::messages::create_topics::CreateTopicsRequest,
             $crate::messages::delete_topics::DeleteTopicsRequest,
@@ -94,6 +108,7 @@ macro_rules! for_each_request {
             $crate::messages::add_partitions_to_txn::AddPartitionsToTxnRequest,
             $crate::messages::add_offsets_to_txn::AddOffsetsToTxnRequest,
             $crate::messages::end_txn::EndTxnRequest,
+            $crate::messages::write_txn_markers::WriteTxnMarkersRequest,
             $crate::messages::txn_offset_commit::TxnOffsetCommitRequest,
             $crate::messages::describe_acls::DescribeAclsRequest,
             $crate::messages::create_acls::CreateAclsRequest,
@@ -102,13 +117,22 @@ macro_rules! for_each_request {
             $crate::messages::alter_configs::AlterConfigsRequest,
             $crate::messages::alter_replica_log_dirs::AlterReplicaLogDirsRequest,
             $crate::messages::describe_log_dirs::DescribeLogDirsRequest,
+            $crate::messages::sasl_authenticate::SaslAuthenticateRequest,
             $crate::messages::create_partitions::CreatePartitionsRequest,
+            $crate::messages::create_delegation_token::CreateDelegationTokenRequest,
+            $crate::messages::renew_delegation_token::RenewDelegationTokenRequest,
+            $crate::messages::expire_delegation_token::ExpireDelegationTokenRequest,
+            $crate::messages::describe_delegation_token::DescribeDelegationTokenRequest,
             $crate::messages::delete_groups::DeleteGroupsRequest,
             $crate::messages::elect_leaders::ElectLeadersRequest,
             $crate::messages::incremental_alter_configs::IncrementalAlterConfigsRequest,
             $crate::messages::alter_partition_reassignments::AlterPartitionReassignmentsRequest,
             $crate::messages::list_partition_reassignments::ListPartitionReassignmentsRequest,
             $crate::messages::offset_delete::OffsetDeleteRequest,
+            $crate::messages::describe_client_quotas::DescribeClientQuotasRequest,
+            $crate::messages::alter_client_quotas::AlterClientQuotasRequest,
+            $crate::messages::describe_user_scram_credentials::DescribeUserScramCredentialsRequest,
+            $crate::messages::alter_user_scram_credentials::AlterUserScramCredentialsRequest,
             $crate::messages::update_features::UpdateFeaturesRequest,
             $crate::messages::describe_cluster::DescribeClusterRequest,
             $crate::messages::describe_producers::DescribeProducersRequest,
@@ -116,6 +140,8 @@ macro_rules! for_each_request {
             $crate::messages::list_transactions::ListTransactionsRequest,
             $crate::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
             $crate::messages::consumer_group_describe::ConsumerGroupDescribeRequest,
+            $crate::messages::get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest,
+            $crate::messages::push_telemetry::PushTelemetryRequest,
             $crate::messages::describe_topic_partitions::DescribeTopicPartitionsRequest,
         }
     };

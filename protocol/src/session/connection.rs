@@ -13,7 +13,9 @@
 //! | handshaking, open | last byte written of a request without an answer | same | `Written` |
 //! | handshaking, open | deadline of a request not yet handed out | same | `Expired` |
 //! | handshaking, open | `close` | draining | (no new requests) |
+//! | any but closed | the instant of `end_by` | closed | `Closed` |
 //! | draining | nothing left to write or to be answered | closed | `Closed` |
+//! | any but closed | `hold_until` | same | (nothing is handed out until then, KIP-219) |
 //! | any but closed | deadline in flight, stray answer, bad frame, end of stream, idle | closed | `Closed` |
 
 use std::collections::VecDeque;
@@ -45,6 +47,10 @@ pub struct Connection {
     written: u64,
     answered: bool,
     used: Instant,
+    /// Until when the broker asked to be left alone.
+    held: Option<Instant>,
+    /// When it is over whatever is under way.
+    end_at: Option<Instant>,
     events: VecDeque<ConnectionEvent>,
 }
 
@@ -178,6 +184,8 @@ impl Connection {
             written: 0,
             answered: false,
             used: now,
+            held: None,
+            end_at: None,
             events: VecDeque::new(),
             options,
         }
@@ -197,6 +205,7 @@ impl Connection {
             return Err(NotTaken(request));
         }
         self.used = now;
+        self.release(now);
         self.queued.push_back(request);
         Ok(())
     }
@@ -222,6 +231,28 @@ impl Connection {
             self.used = now;
             self.finish_draining();
         }
+    }
+
+    /// Ends the connection at `deadline`, whatever is still under way then: the upper bound of a
+    /// [`Connection::close`]. An earlier bound stays.
+    pub fn end_by(&mut self, deadline: Instant) {
+        self.end_at = Some(self.end_at.map_or(deadline, |at| at.min(deadline)));
+    }
+
+    /// Hands out nothing before `until`, as the broker asked (KIP-219): it would not read it
+    /// sooner. Requests wait in the queue meanwhile, and may expire there. A later bound stays.
+    pub fn hold_until(&mut self, until: Instant) {
+        self.held = Some(self.held.map_or(until, |held| held.max(until)));
+    }
+
+    /// Whether it has been without a request for so long that it may be closed.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        self.state != State::Closed && self.idle_at().is_some_and(|at| at <= now)
+    }
+
+    /// Whether no request is waiting, here or at the broker.
+    pub fn is_quiet(&self) -> bool {
+        self.queued.is_empty() && self.in_flight.is_empty()
     }
 
     /// The buffer to append received bytes to, with room for what is expected; call
@@ -279,6 +310,7 @@ impl Connection {
 
     /// The time that [`Connection::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.release(now);
         let events = &mut self.events;
         self.queued.retain(|request| {
             let late = request.deadline <= now;
@@ -290,7 +322,9 @@ impl Connection {
         });
         if let Some(late) = self.in_flight.iter().find(|request| request.deadline <= now) {
             self.end(CloseReason::TimedOut { correlation_id: late.correlation_id });
-        } else if self.idle_at().is_some_and(|at| at <= now) {
+        } else if self.end_at.is_some_and(|at| at <= now) {
+            self.end(CloseReason::Asked);
+        } else if self.is_idle(now) {
             self.end(CloseReason::Idle);
         }
         self.finish_draining();
@@ -299,7 +333,8 @@ impl Connection {
     /// The next bytes to write, all of one request. Report by [`Connection::handle_written`] how
     /// many were accepted.
     pub fn poll_transmit(&mut self) -> Option<Segments> {
-        if self.state == State::Closed || self.in_flight.len() >= self.in_flight_limit() {
+        let full = self.in_flight.len() >= self.in_flight_limit();
+        if self.state == State::Closed || full || self.held.is_some() {
             return None;
         }
         let Outgoing { correlation_id, bytes, deadline, answered } = self.queued.pop_front()?;
@@ -316,7 +351,8 @@ impl Connection {
         }
         let queued = self.queued.iter().map(|request| request.deadline);
         let in_flight = self.in_flight.iter().map(|request| request.deadline);
-        queued.chain(in_flight).chain(self.idle_at()).min()
+        let held = self.held.filter(|_| !self.queued.is_empty());
+        queued.chain(in_flight).chain(held).chain(self.idle_at()).chain(self.end_at).min()
     }
 
     /// What happened, oldest first.
@@ -333,9 +369,16 @@ impl Connection {
         if self.state == State::Handshaking { 1 } else { self.options.max_in_flight }
     }
 
+    /// Lets requests out again once the broker's time is over.
+    fn release(&mut self, now: Instant) {
+        self.held = self.held.filter(|until| *until > now);
+    }
+
     fn idle_at(&self) -> Option<Instant> {
-        let quiet = self.queued.is_empty() && self.in_flight.is_empty();
-        self.options.max_idle.filter(|_| quiet).and_then(|idle| self.used.checked_add(idle))
+        self.options
+            .max_idle
+            .filter(|_| self.is_quiet())
+            .and_then(|idle| self.used.checked_add(idle))
     }
 
     fn take_frame(&mut self, now: Instant, frame: Bytes) {
@@ -379,7 +422,7 @@ impl Connection {
     }
 
     fn finish_draining(&mut self) {
-        if self.state == State::Draining && self.queued.is_empty() && self.in_flight.is_empty() {
+        if self.state == State::Draining && self.is_quiet() {
             self.end(CloseReason::Asked);
         }
     }

@@ -27,6 +27,7 @@ use crate::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 pub struct Handshake {
     state: State,
     fell_back: bool,
+    throttle_time_ms: i32,
     event: Option<HandshakeEvent>,
 }
 
@@ -78,7 +79,8 @@ impl Handshake {
     /// A handshake that has not begun.
     pub fn new() -> Self {
         let version = ApiVersionsRequest::VERSIONS.max;
-        Self { state: State::Starting { version }, fell_back: false, event: None }
+        let state = State::Starting { version };
+        Self { state, fell_back: false, throttle_time_ms: 0, event: None }
     }
 
     /// The request to send now, and its version.
@@ -108,10 +110,17 @@ impl Handshake {
                 None
             }
             Ok(response) if response.error_code.is_ok() => {
+                self.throttle_time_ms = response.throttle_time_ms;
                 Some(HandshakeEvent::Ready(Versions::from(response)))
             }
             Ok(response) => Some(failed(HandshakeError::Refused(response.error_code))),
         };
+    }
+
+    /// For how many milliseconds the broker asks to be left alone now (KIP-219); as it says, so
+    /// perhaps negative.
+    pub fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
     }
 
     /// How it ended, once.

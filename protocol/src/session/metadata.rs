@@ -13,6 +13,12 @@
 //! | due | `poll_transmit` | awaiting | a request |
 //! | awaiting | answer with brokers | current | `Refreshed`, perhaps `TopicReplaced` |
 //! | awaiting | answer without brokers, or `handle_failure` | due after the pause | `Failed` |
+//! | awaiting | as before, and so for too long (KIP-1102) | due after the pause | `Failed`, `StartedOver` |
+//! | awaiting | `REBOOTSTRAP_REQUIRED`, or a broker of another cluster answers | due after the pause | `Failed`, `StartedOver` |
+//! | awaiting, started over | answer with brokers of another cluster | current | `ClusterReplaced`, `Refreshed` |
+//!
+//! To start over is to forget where brokers are and who leads what: whoever sends the next request
+//! has to turn to where it once began (KIP-899). Topics in use and their epochs stay.
 //!
 //! The pause grows while refreshes fail or bring nothing new, and a new topic does not wait for it.
 
@@ -45,6 +51,8 @@ pub struct Metadata {
     not_before: Instant,
     /// Refreshes in a row that failed or brought nothing new.
     fruitless: u32,
+    /// When the first refresh since the last usable answer was begun.
+    trying_since: Option<Instant>,
     events: VecDeque<MetadataEvent>,
 }
 
@@ -55,6 +63,10 @@ pub struct MetadataOptions {
     pub max_age: Duration,
     /// Pauses between refreshes that are wished for.
     pub backoff: Backoff,
+    /// After how long without a usable answer the brokers are forgotten
+    /// (`metadata.recovery.rebootstrap.trigger.ms`); `None` never forgets them, whatever brokers
+    /// say (`metadata.recovery.strategy=none`).
+    pub recovery: Option<Duration>,
 }
 
 /// What became of a refresh.
@@ -67,6 +79,18 @@ pub enum MetadataEvent {
     },
     /// No usable answer came.
     Failed,
+    /// The view has no brokers any more: the next request goes to where the first one went.
+    StartedOver {
+        /// Why.
+        why: StartOver,
+    },
+    /// Who answers now is another cluster; nothing of the old one is left in the view.
+    ClusterReplaced {
+        /// The id that was known.
+        old: String,
+        /// The id that answers now.
+        new: String,
+    },
     /// A topic was deleted and made anew under its name; offsets of the old one mean nothing in the
     /// new one.
     TopicReplaced {
@@ -76,6 +100,21 @@ pub enum MetadataEvent {
         old: Uuid,
         /// The id of the one that is there.
         new: Uuid,
+    },
+}
+
+/// Why the brokers were forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartOver {
+    /// No usable answer came for so long.
+    Failing,
+    /// A broker asked for it (`REBOOTSTRAP_REQUIRED`).
+    Asked,
+    /// A broker that was known answered as one of another cluster, so that the others are in doubt.
+    OtherCluster {
+        /// The id that it told.
+        found: String,
     },
 }
 
@@ -116,6 +155,7 @@ impl Metadata {
             urgent: false,
             not_before: now,
             fruitless: 0,
+            trying_since: None,
             events: VecDeque::new(),
         }
     }
@@ -154,9 +194,12 @@ impl Metadata {
         self.stale = true;
     }
 
-    /// Takes in a leader learnt by the way, unless it is older than the one known. Returns whether
-    /// the view changed.
+    /// Takes in a leader learnt by the way, unless it is older than the one known, or the brokers
+    /// have been forgotten since. Returns whether the view changed.
     pub fn handle_leader(&mut self, hint: LeaderHint) -> bool {
+        if self.view.brokers.is_empty() {
+            return false;
+        }
         let Some(topic) = self.view.topics.get(&hint.topic) else { return false };
         let Some(known) = topic.partition(hint.partition) else { return false };
         if hint.leader < 0 || hint.leader_epoch <= known.leader_epoch.unwrap_or(-1) {
@@ -177,14 +220,52 @@ impl Metadata {
     }
 
     /// The answer to the request that is out; without one it is ignored, as is one that knows no
-    /// broker.
-    pub fn handle_response(&mut self, now: Instant, response: &MetadataResponse) {
+    /// broker. Returns whether it was believed.
+    pub fn handle_response(&mut self, now: Instant, response: &MetadataResponse) -> bool {
         if self.state != State::Awaiting {
-            return;
+            return false;
         }
-        let view = self.view.updated(response);
+        match self.judge(response) {
+            Ok(view) => {
+                self.take_in(now, view);
+                true
+            }
+            Err(reason) => {
+                self.handle_failure(now, 0.5);
+                reason.into_iter().for_each(|why| self.start_over(why));
+                false
+            }
+        }
+    }
+
+    /// The view after this answer, unless it is not to be believed: then perhaps why to start over.
+    fn judge(&self, response: &MetadataResponse) -> Result<View, Option<StartOver>> {
+        if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
+            return Err(Some(StartOver::Asked));
+        }
+        let stranger = self.stranger(response);
+        let before = stranger.map_or_else(|| View::clone(&self.view), |_| View::default());
+        let mut view = before.updated(response);
+        // A broker that tells of topics nobody asked for must not make the view grow.
+        view.topics.retain(|name, _| self.wanted.contains_key(name));
         if view.brokers.is_empty() || !response.error_code.is_ok() {
-            return self.handle_failure(now, 0.5);
+            return Err(None);
+        }
+        // An address may have gone to somebody else's broker. Only who answers where the client
+        // began decides which cluster it is in.
+        match stranger.filter(|_| !self.view.brokers.is_empty() && self.options.recovery.is_some())
+        {
+            Some(found) => Err(Some(StartOver::OtherCluster { found: found.clone() })),
+            None => Ok(view),
+        }
+    }
+
+    fn take_in(&mut self, now: Instant, view: View) {
+        if let (Some(old), Some(new)) = (&self.view.cluster_id, &view.cluster_id)
+            && old != new
+        {
+            let (old, new) = (old.clone(), new.clone());
+            self.events.push_back(MetadataEvent::ClusterReplaced { old, new });
         }
         for (name, old) in &self.view.topics {
             let new = view.topics.get(name).map_or(old.id, |topic| topic.id);
@@ -199,6 +280,7 @@ impl Metadata {
         }
         self.fruitless = if changed { 1 } else { self.fruitless.saturating_add(1) };
         self.state = State::Current { since: now };
+        self.trying_since = None;
         self.hold(now, 0.5);
         self.events.push_back(MetadataEvent::Refreshed { changed });
     }
@@ -210,6 +292,10 @@ impl Metadata {
             self.state = State::Due;
             self.hold(now, random);
             self.events.push_back(MetadataEvent::Failed);
+            let trying = self.trying_since.map(|since| now.saturating_duration_since(since));
+            if self.options.recovery.is_some_and(|limit| trying.is_some_and(|time| time >= limit)) {
+                self.start_over(StartOver::Failing);
+            }
         }
     }
 
@@ -225,6 +311,7 @@ impl Metadata {
         self.urgent = create && self.wanted.len() > names.len();
         self.stale = false;
         self.state = State::Awaiting;
+        self.trying_since.get_or_insert(now);
         Some(request(&names, create))
     }
 
@@ -242,6 +329,21 @@ impl Metadata {
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<MetadataEvent> {
         self.events.pop_front()
+    }
+
+    /// Forgets brokers and leaders, if it may. Without brokers there is nothing to forget.
+    fn start_over(&mut self, why: StartOver) {
+        if self.options.recovery.is_some() && !self.view.brokers.is_empty() {
+            self.trying_since = None;
+            Arc::make_mut(&mut self.view).forget_brokers();
+            self.events.push_back(MetadataEvent::StartedOver { why });
+        }
+    }
+
+    /// The cluster that answers, if it is another than the one known.
+    fn stranger<'a>(&self, response: &'a MetadataResponse) -> Option<&'a String> {
+        let known = self.view.cluster_id.as_ref()?;
+        response.cluster_id.as_ref().filter(|found| *found != known)
     }
 
     fn hold(&mut self, now: Instant, random: f64) {

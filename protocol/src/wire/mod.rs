@@ -7,6 +7,7 @@
 
 mod field;
 mod read;
+mod secret;
 mod segments;
 mod uuid;
 pub mod varint;
@@ -14,6 +15,7 @@ mod write;
 
 pub use field::{Field, Layout, Nullable, deepest};
 pub use read::{MAX_ELEMENTS, MAX_STRING, MAX_TAGGED_FIELDS, Reader};
+pub use secret::Secret;
 pub use segments::Segments;
 pub use uuid::{ParseUuidError, Uuid};
 pub use write::{BY_REFERENCE, Writer};

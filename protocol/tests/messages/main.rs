@@ -8,6 +8,7 @@
 mod codecs;
 mod facts;
 mod model;
+mod secrets;
 mod source;
 
 use std::collections::BTreeSet;
@@ -259,6 +260,8 @@ const LACKING: &[(&str, &[i16])] = &[
     ("InitProducerIdRequest", &[6]),
     ("OffsetForLeaderEpochRequest", &[0, 1]),
     ("OffsetForLeaderEpochResponse", &[0, 1]),
+    ("WriteTxnMarkersRequest", &[0, 2]),
+    ("WriteTxnMarkersResponse", &[0, 2]),
     ("TxnOffsetCommitRequest", &[6]),
     ("TxnOffsetCommitResponse", &[6]),
     ("DescribeAclsRequest", &[0]),
@@ -273,6 +276,14 @@ const LACKING: &[(&str, &[i16])] = &[
     ("AlterReplicaLogDirsResponse", &[0]),
     ("DescribeLogDirsRequest", &[0, 5]),
     ("DescribeLogDirsResponse", &[0, 5]),
+    ("CreateDelegationTokenRequest", &[0]),
+    ("CreateDelegationTokenResponse", &[0]),
+    ("RenewDelegationTokenRequest", &[0]),
+    ("RenewDelegationTokenResponse", &[0]),
+    ("ExpireDelegationTokenRequest", &[0]),
+    ("ExpireDelegationTokenResponse", &[0]),
+    ("DescribeDelegationTokenRequest", &[0]),
+    ("DescribeDelegationTokenResponse", &[0]),
     ("DeleteGroupsRequest", &[3]),
     ("DeleteGroupsResponse", &[3]),
 ];

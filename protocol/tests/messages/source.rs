@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{Expr, Fields, Item, ItemStruct, Lit, Meta, Token, Type};
 
@@ -47,7 +48,9 @@ fn field(it: &syn::Field, structs: &HashMap<String, ItemStruct>) -> Field {
         None => (&it.ty, false),
     };
     let nullable = take("nullable").map_or(Versions::NONE, |range| Versions::parse(&range));
-    let name = it.ident.as_ref().expect("a name").to_string();
+    let name = it.ident.as_ref().expect("a name").unraw().to_string();
+    let is_secret = SECRETS.contains(&name.as_str());
+    assert_eq!(last_segment(inner) == "Secret", is_secret, "{name} is a Secret if it is secret");
     assert_eq!(optional, nullable != Versions::NONE, "{name} is an Option if it can be null");
     let made = Field {
         kind: kind(inner, structs),
@@ -66,8 +69,7 @@ fn kind(ty: &Type, structs: &HashMap<String, ItemStruct>) -> Kind {
     if let Some(element) = generic(ty, "Vec") {
         return Kind::Array(Box::new(kind(element, structs)));
     }
-    let Type::Path(path) = ty else { panic!("no path") };
-    let name = path.path.segments.last().expect("a name").ident.to_string();
+    let name = last_segment(ty);
     match name.as_str() {
         "bool" => Kind::Bool,
         "i8" => Kind::Int(1),
@@ -80,6 +82,11 @@ fn kind(ty: &Type, structs: &HashMap<String, ItemStruct>) -> Kind {
         "Bytes" | "Secret" => Kind::Bytes,
         _ => Kind::Struct(name.clone(), fields(&structs[&name], structs)),
     }
+}
+
+fn last_segment(ty: &Type) -> String {
+    let Type::Path(path) = ty else { panic!("no path") };
+    path.path.segments.last().expect("a name").ident.to_string()
 }
 
 /// `T` of `Outer<T>`.
@@ -127,3 +134,6 @@ fn plain_default(text: &str) -> String {
         _ => text.replace('_', ""),
     }
 }
+
+/// Fields that `Debug` must not tell.
+const SECRETS: &[&str] = &["auth_bytes", "hmac", "salted_password"];

@@ -1,10 +1,12 @@
 package klamm;
 
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
-import org.apache.kafka.clients.producer.internals.DrawnPartition;
+import org.apache.kafka.common.Cluster;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.utils.Utils;
@@ -25,7 +27,10 @@ final class Partitions {
     }
 
     /** The partitions that are drawn for random numbers, given the queues. */
-    static void draw(Question question, Answer answer) throws IOException {
+    static void draw(Question question, Answer answer) throws Exception {
+        Method drawn = Class.forName("org.apache.kafka.clients.producer.internals.DrawnPartition")
+            .getMethod("of", int.class, int[].class, int[].class, int.class, Cluster.class);
+        Node broker = new Node(0, "localhost", 9092);
         int draws = question.int32();
         for (int i = 0; i < draws; i++) {
             int random = question.int32();
@@ -43,9 +48,10 @@ final class Partitions {
                     queues[ready] = batches;
                     partitions[ready++] = p;
                 }
-                infos.add(new PartitionInfo(DrawnPartition.TOPIC, p, led ? DrawnPartition.BROKER : null, new Node[0], new Node[0]));
+                infos.add(new PartitionInfo("topic", p, led ? broker : null, new Node[0], new Node[0]));
             }
-            answer.int32(DrawnPartition.of(random, adaptive ? queues : null, partitions, ready, infos));
+            Cluster cluster = new Cluster("cluster", List.of(broker), infos, Set.of(), Set.of());
+            answer.int32((int) drawn.invoke(null, random, adaptive ? queues : null, partitions, ready, cluster));
         }
     }
 }

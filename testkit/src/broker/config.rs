@@ -18,6 +18,9 @@ use crate::log::LogRules;
 pub struct ClusterConfig {
     /// Number of brokers; their ids are 1, 2, 3 and so on. Default 1.
     pub brokers: i32,
+    /// The racks of brokers 1, 2, 3 and so on; those without one are in none. Clients that tell
+    /// their own rack are sent to an in-sync replica there (KIP-392). Default: none.
+    pub racks: Vec<String>,
     /// What the cluster calls itself. Default `klamm-embedded-cluster`.
     pub cluster_id: String,
     /// Create topics when a client asks for their metadata and allows it. Default true.
@@ -43,8 +46,26 @@ pub struct ClusterConfig {
     pub max_groups: usize,
     /// How long the first members of an empty group wait for others. Default: not at all.
     pub initial_rebalance_delay: Duration,
-    /// Narrows the versions of some APIs, to play an older broker; an empty range (`min > max`)
-    /// withdraws the API. Default: everything that is served.
+    /// The finalized level of `group.version`: 1 for groups whose coordinator assigns (KIP-848),
+    /// 0 without them. Default 1.
+    pub group_version: i16,
+    /// How often members of such groups shall send heartbeats
+    /// (`group.consumer.heartbeat.interval.ms`). Default 5 s, as Kafka's.
+    pub consumer_heartbeat_interval: Duration,
+    /// After how long without a heartbeat members of such groups are removed
+    /// (`group.consumer.session.timeout.ms`). Default 45 s, as Kafka's.
+    pub consumer_session_timeout: Duration,
+    /// The least time between two assignments of such a group
+    /// (`group.consumer.assignment.interval.ms`). Default: none; a 4.3 broker waits a second.
+    pub consumer_assignment_interval: Duration,
+    /// How long the markers of an ended transaction take to be written; until then another one of
+    /// the same id is answered `CONCURRENT_TRANSACTIONS`. Default: not at all.
+    pub marker_delay: Duration,
+    /// The finalized level of `transaction.version`: 2 for KIP-890, below for the older protocol.
+    /// Default 2.
+    pub transaction_version: i16,
+    /// Replaces the versions of some APIs, to play another broker; an empty range (`min > max`)
+    /// withdraws the API. Default: the versions of a 4.3 broker.
     pub versions: Vec<(ApiKey, VersionRange)>,
     /// Wall clock, in milliseconds since 1970, at the first instant the cluster is told.
     /// Default 1,700,000,000,000; the TCP door sets the real one.
@@ -57,6 +78,7 @@ impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
             brokers: 1,
+            racks: Vec::new(),
             cluster_id: "klamm-embedded-cluster".to_owned(),
             auto_create: true,
             default_partitions: 1,
@@ -68,6 +90,12 @@ impl Default for ClusterConfig {
             fetch_sessions: 1_000,
             max_groups: 1_000,
             initial_rebalance_delay: Duration::ZERO,
+            group_version: 1,
+            consumer_heartbeat_interval: Duration::from_secs(5),
+            consumer_session_timeout: Duration::from_secs(45),
+            consumer_assignment_interval: Duration::ZERO,
+            marker_delay: Duration::ZERO,
+            transaction_version: 2,
             versions: Vec::new(),
             wall_clock_ms: 1_700_000_000_000,
             seed: 0,

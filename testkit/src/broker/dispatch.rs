@@ -1,6 +1,9 @@
 //! One request after another: in go its header and body, out goes its answer to the outbox, now
 //! or later. Which API is served by which handler stands here, and how each refuses.
 
+mod groups;
+mod transactions;
+
 use std::time::Instant;
 
 use klamm_protocol::api::{ApiKey, Request};
@@ -13,30 +16,22 @@ use klamm_protocol::messages::create_topics::CreateTopicsRequest;
 use klamm_protocol::messages::delete_topics::DeleteTopicsRequest;
 use klamm_protocol::messages::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use klamm_protocol::messages::describe_configs::DescribeConfigsRequest;
-use klamm_protocol::messages::describe_groups::DescribeGroupsRequest;
 use klamm_protocol::messages::describe_topic_partitions::DescribeTopicPartitionsRequest;
 use klamm_protocol::messages::fetch::FetchRequest;
-use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
-use klamm_protocol::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
-use klamm_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
-use klamm_protocol::messages::join_group::JoinGroupRequest;
-use klamm_protocol::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse};
-use klamm_protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse};
 use klamm_protocol::messages::list_offsets::ListOffsetsRequest;
 use klamm_protocol::messages::metadata::MetadataRequest;
-use klamm_protocol::messages::offset_commit::OffsetCommitRequest;
-use klamm_protocol::messages::offset_fetch::OffsetFetchRequest;
+use klamm_protocol::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest;
 use klamm_protocol::messages::produce::ProduceRequest;
-use klamm_protocol::messages::sync_group::SyncGroupRequest;
 use klamm_protocol::wire::Reader;
 
 use super::config::ClusterConfig;
 use super::fetch::{self, Fetches};
-use super::group::{self, Groups};
+use super::group::Groups;
 use super::outbox::{Answer, ConnId, Context, Origin, Outbox};
 use super::topology::Topology;
+use super::transaction::Transactions;
 use super::versions::Served;
-use super::{configs, metadata, offsets, produce, topics};
+use super::{configs, epochs, metadata, offsets, produce, topics};
 
 /// Everything behind the connections.
 #[derive(Debug)]
@@ -45,8 +40,8 @@ pub(crate) struct Machine {
     pub(crate) fetches: Fetches,
     pub(crate) groups: Groups,
     pub(crate) outbox: Outbox,
+    pub(crate) transactions: Transactions,
     served: Served,
-    next_producer_id: i64,
 }
 
 /// A request with what is known of it before its body is read.
@@ -63,8 +58,8 @@ impl Machine {
             fetches: Fetches::new(config.fetch_sessions),
             groups: Groups::new(config.max_groups, config.initial_rebalance_delay),
             outbox: Outbox::default(),
-            served: Served::new(APIS, &config.versions),
-            next_producer_id: FIRST_PRODUCER_ID,
+            transactions: Transactions::new(&config),
+            served: Served::new(APIS, &config),
             topology: Topology::new(config),
         }
     }
@@ -114,24 +109,31 @@ impl Machine {
                 },
                 |_, request, code| offsets::refuse(request, code),
             ),
-            ApiKey::InitProducerId => self.reply(
+            ApiKey::OffsetForLeaderEpoch => self.reply(
                 incoming,
-                |machine, _, request: &InitProducerIdRequest| {
-                    produce::init_producer_id(&mut machine.next_producer_id, request)
+                |machine, context, request: &OffsetForLeaderEpochRequest| {
+                    epochs::ends(&machine.topology, context, request)
                 },
-                |_, _, error_code| InitProducerIdResponse {
-                    error_code,
-                    producer_epoch: -1,
-                    ..InitProducerIdResponse::default()
-                },
+                |_, request, code| epochs::refuse(request, code),
             ),
+            ApiKey::InitProducerId
+            | ApiKey::AddPartitionsToTxn
+            | ApiKey::AddOffsetsToTxn
+            | ApiKey::TxnOffsetCommit
+            | ApiKey::EndTxn => self.transaction(incoming),
+            ApiKey::DescribeTransactions | ApiKey::ListTransactions => {
+                self.describe_transactions(incoming)
+            }
             ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => {
                 self.membership(incoming)
             }
+            ApiKey::ConsumerGroupHeartbeat => self.consumer_heartbeat(incoming),
             ApiKey::OffsetCommit | ApiKey::OffsetFetch => self.group_offsets(incoming),
-            ApiKey::FindCoordinator | ApiKey::ListGroups | ApiKey::DescribeGroups => {
-                self.describe_groups(incoming)
-            }
+            ApiKey::FindCoordinator
+            | ApiKey::ListGroups
+            | ApiKey::DescribeGroups
+            | ApiKey::ConsumerGroupDescribe => self.describe_groups(incoming),
+            ApiKey::DeleteGroups | ApiKey::OffsetDelete => self.remove_from_groups(incoming),
             _ => Err(DecodeError::new(
                 0,
                 DecodeErrorKind::UnsupportedVersion { version: incoming.context.origin.version },
@@ -140,14 +142,17 @@ impl Machine {
     }
 
     /// Does what is due at `now`.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant, wall_ms: i64) {
         self.fetches.handle_timeout(&self.topology, &mut self.outbox, now);
         self.groups.handle_timeout(&mut self.outbox, now);
+        self.transactions.handle_timeout(now);
+        self.write_markers((Some(now), wall_ms));
     }
 
     /// When something is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.fetches.poll_timeout().into_iter().chain(self.groups.poll_timeout()).min()
+        let due = [self.fetches.poll_timeout(), self.groups.poll_timeout()];
+        due.into_iter().flatten().chain(self.transactions.poll_timeout()).min()
     }
 
     /// Forgets what a closed connection waits for.
@@ -155,9 +160,11 @@ impl Machine {
         self.fetches.forget_connection(conn);
     }
 
-    /// Looks again at everything that waits, after the cluster has changed.
-    pub(crate) fn changed(&mut self) {
+    /// Looks again at everything that waits, after the cluster has changed. Before the first
+    /// request there is no time yet.
+    pub(crate) fn changed(&mut self, clock: (Option<Instant>, i64)) {
         self.groups.forget_gone_topics(&self.topology);
+        self.write_markers(clock);
         self.fetches.wake_all(&self.topology, &mut self.outbox);
     }
 
@@ -168,7 +175,10 @@ impl Machine {
         let mut written = Vec::new();
         let response = match refusal {
             Some(code) => produce::refuse(&request, code),
-            None => produce::produce(&mut self.topology, &context, &request, &mut written),
+            None => {
+                let Self { topology, transactions, .. } = self;
+                produce::produce(topology, transactions, &context, &request, &mut written)
+            }
         };
         if request.acks != 0 {
             self.outbox.send(&origin, &response);
@@ -236,6 +246,7 @@ impl Machine {
     }
 
     fn change_topics(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
+        let clock = (Some(incoming.context.now), incoming.context.wall_ms);
         let outcome = match incoming.context.origin.key {
             ApiKey::CreateTopics => self.reply(
                 incoming,
@@ -259,102 +270,8 @@ impl Machine {
                 |_, request, code| topics::refuse_grow(request, code),
             ),
         };
-        self.changed();
+        self.changed(clock);
         outcome
-    }
-
-    fn membership(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
-        let (origin, refusal) = (incoming.context.origin, incoming.refusal);
-        match origin.key {
-            ApiKey::JoinGroup => {
-                let request: JoinGroupRequest = decode_request(incoming.body, origin.version)?;
-                let Self { groups, topology, outbox, .. } = self;
-                match refusal {
-                    Some(code) => group::refuse_join(outbox, &origin, &request.member_id, code),
-                    None => groups.join(topology, outbox, &incoming.context, request),
-                }
-                Ok(())
-            }
-            ApiKey::SyncGroup => {
-                let request: SyncGroupRequest = decode_request(incoming.body, origin.version)?;
-                let Self { groups, topology, outbox, .. } = self;
-                match refusal {
-                    Some(code) => group::refuse_sync(outbox, &origin, code),
-                    None => groups.sync(topology, outbox, &incoming.context, request),
-                }
-                Ok(())
-            }
-            ApiKey::Heartbeat => self.reply(
-                incoming,
-                |machine, context, request: &HeartbeatRequest| HeartbeatResponse {
-                    error_code: machine.groups.heartbeat(&machine.topology, context, request),
-                    ..HeartbeatResponse::default()
-                },
-                |_, _, error_code| HeartbeatResponse { error_code, ..HeartbeatResponse::default() },
-            ),
-            _ => self.reply(
-                incoming,
-                |machine, context, request: &LeaveGroupRequest| {
-                    let Self { groups, topology, outbox, .. } = machine;
-                    groups.leave(topology, outbox, context, request)
-                },
-                |_, _, error_code| LeaveGroupResponse {
-                    error_code,
-                    ..LeaveGroupResponse::default()
-                },
-            ),
-        }
-    }
-
-    fn group_offsets(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
-        let version = incoming.context.origin.version;
-        if incoming.context.origin.key == ApiKey::OffsetCommit {
-            return self.reply(
-                incoming,
-                |machine, context, request: &OffsetCommitRequest| {
-                    let Self { groups, topology, .. } = machine;
-                    group::offsets::commit(groups, topology, context, request)
-                },
-                |_, request, code| group::offsets::refuse_commit(request, code),
-            );
-        }
-        self.reply(
-            incoming,
-            |machine, context, request: &OffsetFetchRequest| {
-                group::offsets::fetch(&machine.groups, &machine.topology, context, request)
-            },
-            |_, request, code| group::offsets::refuse_fetch(version, request, code),
-        )
-    }
-
-    fn describe_groups(&mut self, incoming: Incoming<'_>) -> Result<(), DecodeError> {
-        let version = incoming.context.origin.version;
-        match incoming.context.origin.key {
-            ApiKey::FindCoordinator => self.reply(
-                incoming,
-                |machine, _, request: &FindCoordinatorRequest| {
-                    group::describe::find_coordinator(&machine.topology, version, request)
-                },
-                |_, request, code| group::describe::refuse_coordinator(version, request, code),
-            ),
-            ApiKey::ListGroups => self.reply(
-                incoming,
-                |machine, context, request: &ListGroupsRequest| {
-                    group::describe::list(&machine.groups, &machine.topology, context, request)
-                },
-                |_, _, error_code| ListGroupsResponse {
-                    error_code,
-                    ..ListGroupsResponse::default()
-                },
-            ),
-            _ => self.reply(
-                incoming,
-                |machine, context, request: &DescribeGroupsRequest| {
-                    group::describe::describe(&machine.groups, &machine.topology, context, request)
-                },
-                |_, request, code| group::describe::refuse_describe(request, code),
-            ),
-        }
     }
 
     /// Decodes, serves or refuses, and answers at once.
@@ -375,9 +292,6 @@ impl Machine {
     }
 }
 
-/// Ids start where nobody confuses them with offsets or counts.
-const FIRST_PRODUCER_ID: i64 = 1000;
-
 /// What [`Machine::serve`] knows to serve; nothing else is advertised.
 const APIS: &[ApiKey] = &[
     ApiKey::Produce,
@@ -393,10 +307,21 @@ const APIS: &[ApiKey] = &[
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
     ApiKey::ListGroups,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
+    ApiKey::DeleteGroups,
+    ApiKey::OffsetDelete,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
     ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::TxnOffsetCommit,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DescribeCluster,

@@ -16,7 +16,7 @@ use klamm_protocol::messages::fetch::{FetchRequest, NodeEndpoint};
 use super::outbox::{ConnId, Context, Origin, Outbox};
 use super::topology::Topology;
 use answer::{FetchAnswer, TopicAnswer};
-use read::{How, Readable, locate, topic_of};
+use read::{Asker, How, Readable, locate, topic_of};
 use session::{Plan, Sessions, TopicKey, Want};
 
 /// Sessions and parked fetches of all nodes.
@@ -35,6 +35,8 @@ struct Parked {
     min_bytes: usize,
     max_bytes: usize,
     committed: bool,
+    /// The client's rack, empty if it told none.
+    rack: String,
     plan: Plan,
     watched: HashSet<(String, i32)>,
 }
@@ -67,6 +69,7 @@ impl Fetches {
                 .unwrap_or(0)
                 .min(topology.config().max_fetch_bytes),
             committed: request.isolation_level == READ_COMMITTED,
+            rack: request.rack_id.clone(),
             watched: watched(topology, &plan.wants),
             plan,
         };
@@ -146,7 +149,7 @@ impl Fetches {
         let mut room = fetch.max_bytes;
         let mut empty = true;
         for want in &fetch.plan.wants {
-            let located = locate(topology, fetch.origin.node, fetch.committed, want);
+            let located = locate(topology, fetch.asker(), want);
             let partition = read::read(&located, want, room, empty, how);
             room = room.saturating_sub(partition.records.bytes);
             empty &= partition.records.bytes == 0;
@@ -165,17 +168,24 @@ impl Fetches {
 }
 
 impl Parked {
+    fn asker(&self) -> Asker<'_> {
+        let Origin { node, version, .. } = self.origin;
+        Asker { node, version, committed: self.committed, rack: &self.rack }
+    }
+
     /// True if the client need not wait any longer: enough bytes, or something to tell it.
     fn is_ripe(&self, topology: &Topology) -> bool {
         let mut bytes = 0;
         for want in &self.plan.wants {
-            match locate(topology, self.origin.node, self.committed, want) {
+            match locate(topology, self.asker(), want) {
                 Readable::From(partition, limit) => {
                     let enough = self.min_bytes.saturating_sub(bytes).min(want.max_bytes).max(1);
                     let log = &partition.log;
                     bytes += log.readable_bytes(want.fetch_offset, limit, enough);
                 }
-                Readable::Diverged(..) | Readable::Refused(..) => return true,
+                Readable::Diverged(..) | Readable::Elsewhere(..) | Readable::Refused(..) => {
+                    return true;
+                }
             }
             if bytes >= self.min_bytes {
                 return true;
@@ -246,7 +256,7 @@ fn endpoints(topology: &Topology, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> 
             node_id: broker.node,
             host: broker.host.clone(),
             port: i32::from(broker.port),
-            rack: None,
+            rack: broker.rack.clone(),
         })
         .collect()
 }

@@ -1,11 +1,15 @@
-//! Consumer groups of the classic protocol: who is a member, who reads what, and how far.
+//! Consumer groups: who is a member, who reads what, and how far. Those of the classic protocol
+//! are served here, with [`members`]; those whose coordinator assigns (KIP-848) in [`consumer`].
 //!
 //! Groups outlive the node that coordinates them, as they would in `__consumer_offsets`: when it
 //! dies, the next live node takes over with members and offsets.
 
+pub(crate) mod consumer;
 pub(crate) mod describe;
 mod members;
 pub(crate) mod offsets;
+pub(crate) mod remove;
+pub(crate) mod txn_offsets;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,13 +21,15 @@ use klamm_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestPro
 use klamm_protocol::messages::leave_group::{
     LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse,
 };
-use klamm_protocol::messages::offset_commit::OffsetCommitRequest;
 use klamm_protocol::messages::sync_group::SyncGroupRequest;
 use klamm_protocol::wire::Uuid;
 
 use super::outbox::{Context, Outbox};
 use super::topology::Topology;
+use crate::log::Refusal;
+use consumer::ConsumerGroup;
 use members::{Joiner, Members, Phase};
+use txn_offsets::Pending;
 
 pub(crate) use members::{refuse_join, refuse_sync};
 
@@ -39,7 +45,12 @@ pub(crate) struct Groups {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) members: Members,
+    /// There if the coordinator assigns (KIP-848); then `members` has none.
+    pub(crate) consumers: Option<ConsumerGroup>,
     pub(crate) offsets: BTreeMap<(String, i32), Committed>,
+    pub(crate) pending: Pending,
+    /// Counts commits, so that the order of two can be told.
+    commits: u64,
 }
 
 /// A committed position.
@@ -50,6 +61,20 @@ pub(crate) struct Committed {
     offset: i64,
     leader_epoch: i32,
     metadata: String,
+    /// Its place among the commits of its group.
+    order: u64,
+}
+
+/// Who commits positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committer<'a> {
+    pub(crate) group_id: &'a str,
+    pub(crate) member_id: &'a str,
+    pub(crate) instance_id: Option<&'a str>,
+    /// The generation, or below zero for a committer that is no member.
+    pub(crate) generation: i32,
+    /// The positions are part of a transaction.
+    pub(crate) transactional: bool,
 }
 
 impl Groups {
@@ -167,30 +192,77 @@ impl Groups {
         &mut self,
         topology: &Topology,
         context: &Context<'_>,
-        request: &OffsetCommitRequest,
+        committer: &Committer<'_>,
     ) -> Result<&mut Group, ErrorCode> {
-        let id = &request.group_id;
+        let &Committer { group_id: id, member_id, instance_id, generation, transactional } =
+            committer;
         check_coordinator(topology, context, id)?;
-        let generation = request.generation_id_or_member_epoch;
-        let empty = self.group(id).is_none_or(|group| group.members.phase() == Phase::Empty);
-        if generation < 0 && empty {
+        let Some(group) = self.group(id) else {
+            return match generation {
+                ..0 => self.group_or_new(id),
+                _ if transactional || context.origin.version < GROUP_NOT_FOUND => {
+                    Err(ErrorCode::ILLEGAL_GENERATION)
+                }
+                _ => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+            };
+        };
+        if group.consumers.is_some() {
+            group.check_consumer(context.origin.version, committer)?;
             return self.group_or_new(id);
         }
-        let instance = request.group_instance_id.as_deref();
-        let members = self.checked(id, &request.member_id, instance, Some(generation))?;
-        if matches!(members.phase(), Phase::Syncing(_)) {
+        let phase = group.members.phase();
+        if generation >= 0 || phase != Phase::Empty {
+            let names_itself = generation >= 0 || !member_id.is_empty() || instance_id.is_some();
+            // Older transactional producers know no member to speak for.
+            if names_itself || !transactional {
+                self.checked(id, member_id, instance_id, Some(generation))?;
+            }
+        }
+        if !transactional && matches!(phase, Phase::Syncing(_)) {
             return Err(ErrorCode::REBALANCE_IN_PROGRESS);
         }
-        members.heartbeat(context.now, &request.member_id);
-        self.group_or_new(id)
+        let group = self.group_or_new(id)?;
+        if !transactional {
+            group.members.heartbeat(context.now, member_id);
+        }
+        Ok(group)
+    }
+
+    /// The members of a group whose coordinator assigns. Where one may join, a group without
+    /// members becomes such a group, and one that is not there is made.
+    ///
+    /// # Errors
+    /// `GROUP_ID_NOT_FOUND` for a group that is not there or has members of the classic protocol.
+    pub(crate) fn consumers_for(
+        &mut self,
+        id: &str,
+        joins: bool,
+    ) -> Result<&mut ConsumerGroup, Refusal> {
+        let serves = match self.group(id) {
+            Some(group) => group.consumers.is_some() || (joins && group.is_empty()),
+            None => joins,
+        };
+        if !serves {
+            let message = format!("Group {id} is not a consumer group.");
+            return Err(Refusal::new(ErrorCode::GROUP_ID_NOT_FOUND, message));
+        }
+        let group = self.group_or_new(id).map_err(|code| Refusal::new(code, code.meaning()))?;
+        if group.consumers.is_none() {
+            group.members = Members::default();
+        }
+        Ok(group.consumers.get_or_insert_default())
     }
 
     /// Forgets positions in topics that are gone.
     pub(crate) fn forget_gone_topics(&mut self, topology: &Topology) {
         for group in self.by_id.values_mut() {
-            group.offsets.retain(|(name, _), committed| {
+            let lives = |name: &str, committed: &Committed| {
                 topology.topic(name).is_some_and(|topic| topic.id == committed.topic_id)
-            });
+            };
+            group.offsets.retain(|(name, _), committed| lives(name, committed));
+            for pending in group.pending.values_mut() {
+                pending.retain(|(name, _), committed| lives(name, committed));
+            }
         }
     }
 
@@ -200,12 +272,17 @@ impl Groups {
             if group.members.poll_timeout().is_some_and(|due| due <= now) {
                 group.members.handle_timeout(outbox, now);
             }
+            if let Some(consumers) = &mut group.consumers {
+                consumers.handle_timeout(now);
+            }
         }
     }
 
     /// When something is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.by_id.values().filter_map(|group| group.members.poll_timeout()).min()
+        let of_consumers = |group: &Group| group.consumers.as_ref()?.poll_timeout();
+        let due = |group: &Group| [group.members.poll_timeout(), of_consumers(group)];
+        self.by_id.values().flat_map(due).flatten().min()
     }
 
     fn try_join(
@@ -234,10 +311,16 @@ impl Groups {
             protocols: owned(request.protocols),
             session_timeout,
             rebalance_timeout: rebalance.map_or(session_timeout, Duration::from_millis),
+            returns: false,
         };
         let first_delay = self.first_delay;
         let new_id = || format!("{}-{}", context.client_id, topology.new_id());
-        let members = &mut self.group_or_new(&request.group_id)?.members;
+        let group = self.group_or_new(&request.group_id)?;
+        if group.consumers.is_some() && !group.is_empty() {
+            return Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        }
+        group.consumers = None;
+        let members = &mut group.members;
         if !members.is_compatible(&joiner) {
             return Err(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
@@ -262,21 +345,22 @@ impl Groups {
         let Some(group) = self.by_id.get_mut(group_id) else {
             return ErrorCode::UNKNOWN_MEMBER_ID;
         };
-        let of_instance = identity
-            .group_instance_id
-            .as_deref()
-            .map(|instance| group.members.of_instance(instance).map(str::to_owned));
+        let instance = identity.group_instance_id.as_deref();
+        let of_instance = instance.map(|instance| match &group.consumers {
+            Some(consumers) => consumers.of_instance(instance).map(str::to_owned),
+            None => group.members.of_instance(instance).map(str::to_owned),
+        });
         let id = match of_instance {
             None => identity.member_id.clone(),
             Some(None) => return ErrorCode::UNKNOWN_MEMBER_ID,
             Some(Some(id)) if identity.member_id.is_empty() || identity.member_id == id => id,
             Some(Some(_)) => return ErrorCode::FENCED_INSTANCE_ID,
         };
-        if group.members.leave(outbox, context.now, &id) {
-            ErrorCode::NONE
-        } else {
-            ErrorCode::UNKNOWN_MEMBER_ID
-        }
+        let left = match &mut group.consumers {
+            Some(consumers) => consumers.remove(&id),
+            None => group.members.leave(outbox, context.now, &id),
+        };
+        if left { ErrorCode::NONE } else { ErrorCode::UNKNOWN_MEMBER_ID }
     }
 
     /// The members of a group, once it is sure that the caller is one, of this generation.
@@ -289,9 +373,11 @@ impl Groups {
     ) -> Result<&mut Members, ErrorCode> {
         let group = self.by_id.get_mut(group_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
         let members = &mut group.members;
-        let known = instance_id.and_then(|instance| members.of_instance(instance));
-        if known.is_some_and(|known| known != member_id) {
-            return Err(ErrorCode::FENCED_INSTANCE_ID);
+        if let Some(instance) = instance_id {
+            let known = members.of_instance(instance).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+            if known != member_id {
+                return Err(ErrorCode::FENCED_INSTANCE_ID);
+            }
         }
         if !members.contains(member_id) {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
@@ -307,6 +393,30 @@ impl Groups {
             return Err(ErrorCode::GROUP_MAX_SIZE_REACHED);
         }
         Ok(self.by_id.entry(id.to_owned()).or_default())
+    }
+}
+
+impl Group {
+    /// Whether a committer to a group whose coordinator assigns is one of its members, or nobody
+    /// while it has none.
+    fn check_consumer(&self, version: i16, committer: &Committer<'_>) -> Result<(), ErrorCode> {
+        let &Committer { member_id, instance_id, generation, transactional, .. } = committer;
+        let Some(consumers) = &self.consumers else {
+            return Ok(());
+        };
+        let is_nobody = generation < 0 && member_id.is_empty() && instance_id.is_none();
+        if (generation < 0 && consumers.is_empty()) || (transactional && is_nobody) {
+            return Ok(());
+        }
+        match consumers.check_epoch(member_id, generation) {
+            Err(ErrorCode::STALE_MEMBER_EPOCH) if transactional => {
+                Err(ErrorCode::ILLEGAL_GENERATION)
+            }
+            Ok(()) if !transactional && version < GROUP_NOT_FOUND => {
+                Err(ErrorCode::UNSUPPORTED_VERSION)
+            }
+            other => other,
+        }
     }
 }
 
@@ -353,6 +463,7 @@ fn admit(
     let id = new_id();
     if let Some(old) = of_instance {
         members.replace(outbox, &old, &id);
+        joiner.returns = true;
     } else if joiner.instance_id.is_none() && context.origin.version >= ID_FIRST {
         members.promise(id.clone(), context.now + joiner.session_timeout);
         return Ok(Some(id));
@@ -363,6 +474,8 @@ fn admit(
 
 /// From this version on a member without an id gets one first and joins with it (KIP-394).
 const ID_FIRST: i16 = 4;
+/// From this version on a commit to a group that is not there is told so (KIP-848).
+const GROUP_NOT_FOUND: i16 = 9;
 /// From this version on many members leave at once (KIP-345).
 const MANY_LEAVE: i16 = 3;
 /// Kafka's `group.max.session.timeout.ms`.

@@ -71,6 +71,7 @@ pub(crate) fn describe_cluster(
                 broker_id: broker.node,
                 host: broker.host.clone(),
                 port: i32::from(broker.port),
+                rack: broker.rack.clone(),
                 ..DescribeClusterBroker::default()
             })
             .collect(),
@@ -126,7 +127,7 @@ fn cluster_part(topology: &Topology) -> MetadataResponse {
                 node_id: broker.node,
                 host: broker.host.clone(),
                 port: i32::from(broker.port),
-                rack: None,
+                rack: broker.rack.clone(),
             })
             .collect(),
         cluster_id: Some(topology.config().cluster_id.clone()),

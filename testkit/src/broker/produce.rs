@@ -1,4 +1,4 @@
-//! Produce and InitProducerId: record batches go into partition logs.
+//! Produce: record batches go into partition logs, transactional ones into their transactions too.
 //!
 //! Replicas share one log, so `acks=1` and `acks=all` are written alike; `acks=all` is refused
 //! where fewer replicas are in sync than the topic asks for.
@@ -7,15 +7,16 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use klamm_protocol::messages::produce::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
-use klamm_protocol::records::{Compression, RawBatch};
+use klamm_protocol::records::{BatchHeader, Compression, RawBatch};
 
 use super::outbox::Context;
-use super::topology::{Topology, unknown_topic};
+use super::topology::{Partition, Topology, unknown_topic};
+use super::transaction::state::Participant;
+use super::transaction::{Entry, Transactions, Writer};
 use crate::log::{Appended, Refusal};
 
 /// A partition that got records: who waits for them is woken.
@@ -25,6 +26,7 @@ pub(crate) type Written = (String, i32);
 /// refusal must end the connection instead, which is all that such a client can notice.
 pub(crate) fn produce(
     topology: &mut Topology,
+    transactions: &mut Transactions,
     context: &Context<'_>,
     request: &ProduceRequest,
     written: &mut Vec<Written>,
@@ -36,7 +38,7 @@ pub(crate) fn produce(
             let outcome = name
                 .as_ref()
                 .map_err(Clone::clone)
-                .and_then(|name| append(topology, context, request, name, partition));
+                .and_then(|name| append(topology, transactions, context, request, name, partition));
             if let (Ok(appended), Ok(name)) = (&outcome, &name)
                 && !appended.duplicate
             {
@@ -85,31 +87,6 @@ pub(crate) fn any_refused(response: &ProduceResponse) -> bool {
     partitions.any(|partition| !partition.error_code.is_ok())
 }
 
-/// Hands out producer ids. A known producer that asks again gets its id with the next epoch
-/// (KIP-360). Transactional ids are refused: this broker has no transaction coordinator.
-pub(crate) fn init_producer_id(
-    next_id: &mut i64,
-    request: &InitProducerIdRequest,
-) -> InitProducerIdResponse {
-    if request.transactional_id.is_some() {
-        return InitProducerIdResponse {
-            error_code: ErrorCode::INVALID_REQUEST,
-            producer_epoch: -1,
-            ..InitProducerIdResponse::default()
-        };
-    }
-    let known = request.producer_id >= 0 && request.producer_id < *next_id;
-    let (producer_id, producer_epoch) = match request.producer_epoch.checked_add(1) {
-        Some(epoch) if known && epoch > 0 => (request.producer_id, epoch),
-        _ => {
-            let id = *next_id;
-            *next_id += 1;
-            (id, 0)
-        }
-    };
-    InitProducerIdResponse { producer_id, producer_epoch, ..InitProducerIdResponse::default() }
-}
-
 fn topic_name(
     topology: &Topology,
     context: &Context<'_>,
@@ -125,6 +102,7 @@ fn topic_name(
 
 fn append(
     topology: &mut Topology,
+    transactions: &mut Transactions,
     context: &Context<'_>,
     request: &ProduceRequest,
     name: &str,
@@ -133,12 +111,17 @@ fn append(
     let records = data.records.as_ref().ok_or_else(|| {
         Refusal::new(ErrorCode::INVALID_RECORD, "the request holds no record batch")
     })?;
-    check_request(context, request, records)?;
+    let header = check_request(context, request, records)?;
     let needed = topology.topic(name).map_or(1, |topic| topic.config.min_insync());
     let partition = topology.partition_mut(name, data.index).ok_or_else(|| unknown_topic(name))?;
     partition
         .check_leader(context.origin.node, -1)
         .map_err(|code| Refusal::new(code, "this broker does not lead the partition"))?;
+    if let (Some(header), Some(id)) = (header, &request.transactional_id)
+        && header.is_transactional()
+    {
+        enter(transactions, context, partition, &header, (id, name, data.index))?;
+    }
     if request.acks == -1 && partition.isr.len() < needed {
         let message =
             format!("{} replicas are in sync, {needed} are asked for", partition.isr.len());
@@ -147,29 +130,68 @@ fn append(
     partition.log.append(records, partition.leader_epoch, context.wall_ms)
 }
 
-/// What can be refused before the partition is known.
+/// Lets a batch into its transaction, as its version does it: up to 11 the partition was added
+/// before, since 12 the batch adds it (KIP-890).
+fn enter(
+    transactions: &mut Transactions,
+    context: &Context<'_>,
+    partition: &Partition,
+    header: &BatchHeader,
+    (transactional_id, topic, index): (&str, &str, i32),
+) -> Result<(), Refusal> {
+    let entry = match context.origin.version {
+        ADDS.. => Entry::Added,
+        ABORTABLE.. => Entry::VerifiedAbortable,
+        _ => Entry::Verified,
+    };
+    let identity = (header.producer_id, header.producer_epoch);
+    let participant = Participant::Partition(topic.to_owned(), index);
+    let entered =
+        transactions.enter(Writer { transactional_id, identity }, participant, entry, context);
+    entered.map_err(|code| match code {
+        ErrorCode::CONCURRENT_TRANSACTIONS if entry != Entry::Added => {
+            // Older clients do not expect the code here. This one makes them try again.
+            let message = "the transaction before is still ending";
+            Refusal::new(ErrorCode::NOT_ENOUGH_REPLICAS, message)
+        }
+        ErrorCode::INVALID_TXN_STATE => {
+            Refusal::new(code, "Partition was not added to the transaction")
+        }
+        code => Refusal::new(code, code.meaning()),
+    })?;
+    if entry == Entry::Added
+        && header.base_sequence != 0
+        && !partition.log.knows_producer(header.producer_id)
+    {
+        let message = "the first batch of a producer must have sequence 0";
+        return Err(Refusal::new(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, message));
+    }
+    Ok(())
+}
+
+/// What can be refused before the partition is known; gives the batch's header, if it is one.
 fn check_request(
     context: &Context<'_>,
     request: &ProduceRequest,
     records: &Bytes,
-) -> Result<(), Refusal> {
+) -> Result<Option<BatchHeader>, Refusal> {
     if !matches!(request.acks, -1..=1) {
         return Err(Refusal::new(ErrorCode::INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1"));
     }
     // What is no batch at all is refused by the log, with a better reason.
     let Ok(batch) = RawBatch::read(records.clone()) else {
-        return Ok(());
+        return Ok(None);
     };
-    let header = batch.header();
+    let header = *batch.header();
     if header.compression() == Compression::Zstd && context.origin.version < ZSTD {
         let message = "zstd needs version 7 of Produce";
         return Err(Refusal::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, message));
     }
-    if header.is_transactional() {
-        let message = "this broker has no transaction coordinator";
-        return Err(Refusal::new(ErrorCode::INVALID_TXN_STATE, message));
+    if header.is_transactional() && request.transactional_id.is_none() {
+        let message = "transactional records need a transactional id";
+        return Err(Refusal::new(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, message));
     }
-    Ok(())
+    Ok(Some(header))
 }
 
 fn answer(
@@ -220,7 +242,7 @@ fn endpoints(topology: &Topology, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> 
             node_id: broker.node,
             host: broker.host.clone(),
             port: i32::from(broker.port),
-            rack: None,
+            rack: broker.rack.clone(),
         })
         .collect()
 }
@@ -229,5 +251,9 @@ fn endpoints(topology: &Topology, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> 
 const BY_ID: i16 = 13;
 /// From this version on zstd is allowed (KIP-110).
 const ZSTD: i16 = 7;
+/// From this version on the client knows `TRANSACTION_ABORTABLE` (KIP-890).
+const ABORTABLE: i16 = 11;
+/// From this version on a batch adds its partition to the transaction (KIP-890).
+const ADDS: i16 = 12;
 /// From this version on a refusal names the new leader (KIP-951).
 const LEADER_HINTS: i16 = 10;

@@ -1,9 +1,13 @@
 //! The machine driven with frames: what goes in as bytes has to come out as bytes.
 
+mod consumer_groups;
 mod control;
+mod epochs;
 mod fetch;
+mod followers;
 mod groups;
 mod harness;
 mod produce;
 mod sessions;
+mod transactions;
 mod versions;

@@ -22,6 +22,8 @@ pub(crate) struct Topology {
     names: HashMap<Uuid, String>,
     partition_count: usize,
     next_replica: usize,
+    /// Where a test has moved coordinators to, by key.
+    coordinators: BTreeMap<String, i32>,
     rng: Rng,
 }
 
@@ -31,6 +33,7 @@ pub(crate) struct Broker {
     pub(crate) node: i32,
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) rack: Option<String>,
     pub(crate) live: bool,
 }
 
@@ -51,6 +54,8 @@ pub(crate) struct Partition {
     pub(crate) leader_epoch: i32,
     pub(crate) replicas: Vec<i32>,
     pub(crate) isr: Vec<i32>,
+    /// Offsets that followers have not passed, though all replicas share the log.
+    pub(crate) held: BTreeMap<i32, i64>,
     pub(crate) log: PartitionLog,
 }
 
@@ -73,6 +78,7 @@ impl Topology {
             node,
             host: "127.0.0.1".to_owned(),
             port: 9091 + node as u16,
+            rack: usize::try_from(node - 1).ok().and_then(|at| config.racks.get(at)).cloned(),
             live: true,
         };
         Self {
@@ -81,6 +87,7 @@ impl Topology {
             names: HashMap::new(),
             partition_count: 0,
             next_replica: 0,
+            coordinators: BTreeMap::new(),
             rng: Rng::with_seed(config.seed),
             config,
         }
@@ -102,6 +109,20 @@ impl Topology {
         self.broker(node).is_some_and(|broker| broker.live)
     }
 
+    /// The in-sync follower in a client's rack that has most of a partition, if it has `offset`
+    /// and the leader is not in that rack itself (KIP-392).
+    pub(crate) fn closest(&self, partition: &Partition, rack: &str, offset: i64) -> Option<i32> {
+        let is_there =
+            |node: i32| self.broker(node).is_some_and(|one| one.rack.as_deref() == Some(rack));
+        if rack.is_empty() || is_there(partition.leader) {
+            return None;
+        }
+        let start = partition.log.start_offset();
+        let nodes = partition.isr.iter().copied().filter(|&node| is_there(node));
+        let nodes = nodes.filter(|&node| (start..=partition.end_at(node)).contains(&offset));
+        nodes.max_by_key(|&node| (partition.end_at(node), std::cmp::Reverse(node)))
+    }
+
     /// The lowest live node plays the controller; -1 if none lives.
     pub(crate) fn controller(&self) -> i32 {
         self.live_brokers().next().map_or(-1, |broker| broker.node)
@@ -109,6 +130,10 @@ impl Topology {
 
     /// The live broker that looks after `key` (a group, a transactional id).
     pub(crate) fn coordinator(&self, key: &str) -> Option<&Broker> {
+        let moved = self.coordinators.get(key).and_then(|node| self.broker(*node));
+        if let Some(broker) = moved.filter(|broker| broker.live) {
+            return Some(broker);
+        }
         let slots = usize::try_from(self.config.brokers).ok().filter(|&n| n > 0)?;
         let first = key
             .bytes()
@@ -117,6 +142,15 @@ impl Topology {
         let (before, after): (Vec<_>, Vec<_>) =
             self.live_brokers().partition(|broker| (broker.node as usize) <= first);
         after.into_iter().chain(before).next()
+    }
+
+    /// Makes a live broker look after `key`, as long as it lives. False if it does not.
+    pub(crate) fn move_coordinator(&mut self, key: &str, node: i32) -> bool {
+        let live = self.is_live(node);
+        if live {
+            self.coordinators.insert(key.to_owned(), node);
+        }
+        live
     }
 
     /// Sets what metadata says of a broker's address.
@@ -269,7 +303,7 @@ impl Topology {
         let mut log = PartitionLog::new(config.log_rules(&self.config.log));
         log.begin_epoch(0);
         let leader = isr.first().copied().unwrap_or(-1);
-        Partition { leader, leader_epoch: 0, replicas, isr, log }
+        Partition { leader, leader_epoch: 0, replicas, isr, held: BTreeMap::new(), log }
     }
 
     fn assignments(&mut self, spec: &TopicSpec) -> Result<Vec<Vec<i32>>, Refusal> {
@@ -340,6 +374,25 @@ impl Partition {
         if self.leader != node {
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         }
+        self.check_epoch(epoch)
+    }
+
+    /// The same for a client that may read from a follower (KIP-392).
+    pub(crate) fn check_replica(&self, node: i32, epoch: i32) -> Result<(), ErrorCode> {
+        if !self.isr.contains(&node) {
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
+        self.check_epoch(epoch)
+    }
+
+    /// The end of what a replica has.
+    pub(crate) fn end_at(&self, node: i32) -> i64 {
+        let end = self.log.end_offset();
+        let held = self.held.get(&node).filter(|_| node != self.leader);
+        held.map_or(end, |held| end.min(*held))
+    }
+
+    fn check_epoch(&self, epoch: i32) -> Result<(), ErrorCode> {
         match epoch {
             -1 => Ok(()),
             older if older < self.leader_epoch => Err(ErrorCode::FENCED_LEADER_EPOCH),

@@ -1,31 +1,56 @@
-//! ApiVersions (KIP-35, KIP-511): which APIs this broker serves, in which versions.
+//! ApiVersions (KIP-35, KIP-511, KIP-584): which APIs this broker serves, in which versions, and
+//! which features the cluster runs.
 
 use std::collections::BTreeMap;
 
 use klamm_protocol::api::{ApiKey, VersionRange};
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::REQUESTS;
-use klamm_protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use klamm_protocol::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+
+use super::config::ClusterConfig;
 
 /// The versions served, by API.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     ranges: BTreeMap<ApiKey, VersionRange>,
+    features: Vec<Feature>,
+}
+
+/// A feature: its name, the highest level that a 4.3 broker knows, the level in force.
+#[derive(Clone, Copy, Debug)]
+struct Feature {
+    name: &'static str,
+    highest: i16,
+    level: i16,
 }
 
 impl Served {
-    /// What the protocol crate speaks of these APIs, as narrowed by `limits`.
-    pub(crate) fn new(apis: &[ApiKey], limits: &[(ApiKey, VersionRange)]) -> Self {
+    /// What the protocol crate speaks of these APIs, as a 4.3 broker offers it or as the
+    /// configuration says instead.
+    pub(crate) fn new(apis: &[ApiKey], config: &ClusterConfig) -> Self {
         let spoken = REQUESTS.iter().copied().filter(|(key, _)| apis.contains(key));
-        let mut ranges: BTreeMap<_, _> = spoken.collect();
-        let oldest = OLDEST.map(|(key, min)| (key, VersionRange { min, max: i16::MAX }));
-        for &(key, limit) in oldest.iter().chain(limits) {
-            match ranges.get(&key).and_then(|range| range.intersect(limit)) {
-                Some(range) => ranges.insert(key, range),
-                None => ranges.remove(&key),
+        let mut ranges = BTreeMap::new();
+        for (key, range) in spoken {
+            let of = |table: &[(ApiKey, VersionRange)]| {
+                table.iter().find(|(of, _)| *of == key).map(|(_, range)| *range)
             };
+            let offered = of(&config.versions).or_else(|| of(OFFERED));
+            let range = offered.map_or(Some(range), |offered| range.intersect(offered));
+            let readable = OLDEST.iter().find(|(of, _)| *of == key).map_or(0, |(_, min)| *min);
+            let readable = VersionRange { min: readable, max: i16::MAX };
+            if let Some(range) = range.and_then(|range| range.intersect(readable)) {
+                ranges.insert(key, range);
+            }
         }
-        Self { ranges }
+        let feature = |name, highest, level| Feature { name, highest, level };
+        let features = vec![
+            feature("transaction.version", 2, config.transaction_version),
+            feature("group.version", 1, config.group_version),
+        ];
+        Self { ranges, features }
     }
 
     /// Whether this version of this API is served.
@@ -40,7 +65,27 @@ impl Served {
         if version >= 3 && !names.into_iter().all(|name| is_software_name(name)) {
             return self.refuse(ErrorCode::INVALID_REQUEST);
         }
-        ApiVersionsResponse { api_keys: self.list(), ..ApiVersionsResponse::default() }
+        let supported = self.features.iter().filter(|_| version >= ZERO_LEVELS);
+        let finalized = self.features.iter().filter(|feature| feature.level > 0);
+        ApiVersionsResponse {
+            api_keys: self.list(),
+            supported_features: supported
+                .map(|feature| SupportedFeatureKey {
+                    name: feature.name.to_owned(),
+                    min_version: 0,
+                    max_version: feature.highest,
+                })
+                .collect(),
+            finalized_features_epoch: 0,
+            finalized_features: finalized
+                .map(|feature| FinalizedFeatureKey {
+                    name: feature.name.to_owned(),
+                    max_version_level: feature.level,
+                    min_version_level: feature.level,
+                })
+                .collect(),
+            ..ApiVersionsResponse::default()
+        }
     }
 
     /// The answer for a version that is not served, to be sent in version 0: it lists
@@ -77,6 +122,51 @@ fn is_software_name(name: &str) -> bool {
     edge(bytes.first()) && edge(bytes.last()) && bytes.iter().copied().all(inside)
 }
 
+/// From this version on clients can read features that may be off (KIP-1022).
+const ZERO_LEVELS: i16 = 4;
+
+macro_rules! offered {
+    ($($key:ident $min:literal $max:literal;)*) => {
+        &[$((ApiKey::$key, VersionRange::new($min, $max))),*]
+    };
+}
+
+/// What a 4.3 broker offers, where it differs from what the protocol crate speaks or might one day.
+const OFFERED: &[(ApiKey, VersionRange)] = offered! {
+    Produce 0 13;
+    Fetch 4 18;
+    ListOffsets 1 11;
+    Metadata 0 13;
+    OffsetCommit 2 10;
+    OffsetFetch 1 10;
+    FindCoordinator 0 6;
+    JoinGroup 0 9;
+    Heartbeat 0 4;
+    LeaveGroup 0 5;
+    SyncGroup 0 5;
+    DescribeGroups 0 6;
+    ListGroups 0 5;
+    ApiVersions 0 4;
+    CreateTopics 2 7;
+    DeleteTopics 1 6;
+    InitProducerId 0 5;
+    OffsetForLeaderEpoch 2 4;
+    AddPartitionsToTxn 0 5;
+    AddOffsetsToTxn 0 4;
+    EndTxn 0 5;
+    TxnOffsetCommit 0 5;
+    DescribeConfigs 1 4;
+    CreatePartitions 0 3;
+    DeleteGroups 0 2;
+    OffsetDelete 0 0;
+    DescribeCluster 0 2;
+    DescribeTransactions 0 0;
+    ListTransactions 0 2;
+    ConsumerGroupHeartbeat 0 1;
+    ConsumerGroupDescribe 0 1;
+    DescribeTopicPartitions 0 0;
+};
+
 /// Older versions carry message sets from before record batches, or lists of segments.
 const OLDEST: [(ApiKey, i16); 3] =
     [(ApiKey::Produce, 3), (ApiKey::Fetch, 4), (ApiKey::ListOffsets, 1)];
@@ -88,13 +178,12 @@ mod tests {
     #[test]
     fn a_limit_narrows_an_api_and_an_empty_one_withdraws_it() {
         let apis = [ApiKey::Fetch, ApiKey::DescribeTopicPartitions];
-        let served = Served::new(
-            &apis,
-            &[
-                (ApiKey::Fetch, VersionRange { min: 0, max: 11 }),
-                (ApiKey::DescribeTopicPartitions, VersionRange { min: 1, max: 0 }),
-            ],
-        );
+        let versions = vec![
+            (ApiKey::Fetch, VersionRange { min: 0, max: 11 }),
+            (ApiKey::DescribeTopicPartitions, VersionRange { min: 1, max: 0 }),
+        ];
+        let config = ClusterConfig { versions, ..ClusterConfig::default() };
+        let served = Served::new(&apis, &config);
         assert!(!served.contains(ApiKey::Metadata, 1));
         assert!(served.contains(ApiKey::Fetch, 11) && served.contains(ApiKey::Fetch, 4));
         assert!(!served.contains(ApiKey::Fetch, 12) && !served.contains(ApiKey::Fetch, 3));
@@ -103,12 +192,43 @@ mod tests {
 
     #[test]
     fn nameless_software_is_refused_since_version_three() {
-        let served = Served::new(&[ApiKey::ApiVersions], &[]);
+        let served = Served::new(&[ApiKey::ApiVersions], &ClusterConfig::default());
         let mut request = ApiVersionsRequest::default();
         assert_eq!(served.answer(3, &request).error_code, ErrorCode::INVALID_REQUEST);
         assert_eq!(served.answer(2, &request).error_code, ErrorCode::NONE);
         request.client_software_name = "apache-kafka-java".to_owned();
         request.client_software_version = "4.3.1".to_owned();
         assert_eq!(served.answer(3, &request).error_code, ErrorCode::NONE);
+    }
+    #[test]
+    fn a_configured_range_stands_for_what_a_new_broker_offers() {
+        let config = |versions| ClusterConfig { versions, ..ClusterConfig::default() };
+        let apis = [ApiKey::TxnOffsetCommit, ApiKey::OffsetCommit];
+        let served = Served::new(&apis, &config(Vec::new()));
+        assert!(!served.contains(ApiKey::TxnOffsetCommit, 6), "newer than 4.3");
+        assert!(!served.contains(ApiKey::OffsetCommit, 1), "gone in 4.0");
+        let wide = |key| (key, VersionRange::new(0, i16::MAX));
+        let served = Served::new(&apis, &config(apis.map(wide).to_vec()));
+        assert!(served.contains(ApiKey::TxnOffsetCommit, 6));
+        assert!(served.contains(ApiKey::OffsetCommit, 1));
+    }
+
+    #[test]
+    fn a_feature_that_is_off_is_supported_and_not_in_force() {
+        let config =
+            ClusterConfig { transaction_version: 0, group_version: 0, ..ClusterConfig::default() };
+        let request = ApiVersionsRequest {
+            client_software_name: "a".to_owned(),
+            client_software_version: "1".to_owned(),
+        };
+        let answer = |config: &ClusterConfig, version| {
+            Served::new(&[ApiKey::ApiVersions], config).answer(version, &request)
+        };
+        let off = answer(&config, 4);
+        assert_eq!(off.supported_features[0].name, "transaction.version");
+        assert!(off.finalized_features.is_empty());
+        let on = answer(&ClusterConfig::default(), 3);
+        assert!(on.supported_features.is_empty());
+        assert_eq!(on.finalized_features[0].max_version_level, 2);
     }
 }

@@ -37,18 +37,31 @@ pub(super) fn max_timestamp(cluster: &dyn Cluster) {
 }
 
 fn list(wire: &mut Wire, topic: &str, time: i64, version: i16) -> ListOffsetsPartitionResponse {
-    let partition = ListOffsetsPartition { timestamp: time, ..ListOffsetsPartition::default() };
-    let request = ListOffsetsRequest {
+    wire.exchange(&request(topic, time), version).topics.remove(0).partitions.remove(0)
+}
+
+/// Asks for an offset of partition 0.
+pub(super) fn request(topic: &str, time: i64) -> ListOffsetsRequest {
+    request_for(topic, 0, time)
+}
+
+/// Asks for an offset of a partition.
+pub(super) fn request_for(topic: &str, partition: i32, time: i64) -> ListOffsetsRequest {
+    let partition = ListOffsetsPartition {
+        partition_index: partition,
+        timestamp: time,
+        ..ListOffsetsPartition::default()
+    };
+    ListOffsetsRequest {
         replica_id: -1,
         topics: vec![ListOffsetsTopic { name: topic.to_owned(), partitions: vec![partition] }],
         ..ListOffsetsRequest::default()
-    };
-    wire.exchange(&request, version).topics.remove(0).partitions.remove(0)
+    }
 }
 
 /// The first offset there is.
 const EARLIEST: i64 = -2;
 /// The offset after the last record.
-const LATEST: i64 = -1;
+pub(super) const LATEST: i64 = -1;
 /// The record with the largest timestamp (KIP-734).
 const MAX_TIMESTAMP: i64 = -3;

@@ -214,23 +214,31 @@ fn send(
     records: &Bytes,
     version: i16,
 ) -> PartitionProduceResponse {
-    let data = PartitionProduceData { index: 0, records: Some(records.clone()) };
+    let mut request = produce_request(topic, records);
     // From version 13 on, the topic goes by its id.
-    let by_id = version >= 13;
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 10_000,
-        topic_data: vec![TopicProduceData {
-            name: if by_id { String::new() } else { topic.to_owned() },
-            topic_id: if by_id { topic_id } else { Uuid::ZERO },
-            partition_data: vec![data],
-        }],
-        ..ProduceRequest::default()
-    };
+    if version >= 13 {
+        request.topic_data[0].name.clear();
+        request.topic_data[0].topic_id = topic_id;
+    }
     wire.exchange(&request, version).responses.remove(0).partition_responses.remove(0)
 }
 
-fn fetch(cluster: &dyn Cluster, topic: &str, offset: i64) -> PartitionData {
+/// A batch for partition 0 of a topic by name, with acks from all.
+pub(super) fn produce_request(topic: &str, records: &Bytes) -> ProduceRequest {
+    let data = PartitionProduceData { index: 0, records: Some(records.clone()) };
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![TopicProduceData {
+            name: topic.to_owned(),
+            partition_data: vec![data],
+            ..TopicProduceData::default()
+        }],
+        ..ProduceRequest::default()
+    }
+}
+
+pub(super) fn fetch(cluster: &dyn Cluster, topic: &str, offset: i64) -> PartitionData {
     let id = Wire::to(cluster).described(topic).topic_id;
     let mut wire = Wire::to_leader(cluster, topic, 0);
     partition(wire.request(&Ask { offset, ..Ask::new(topic, id) }.request()))
@@ -262,7 +270,7 @@ fn new_producer(cluster: &dyn Cluster) -> ProducerStamp {
 }
 
 /// What to ask of partition 0.
-struct Ask<'a> {
+pub(super) struct Ask<'a> {
     topic: &'a str,
     id: Uuid,
     offset: i64,
@@ -270,11 +278,16 @@ struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    fn new(topic: &'a str, id: Uuid) -> Self {
+    pub(super) fn new(topic: &'a str, id: Uuid) -> Self {
         Self { topic, id, offset: 0, max_bytes: 1 << 20 }
     }
 
-    fn request(&self) -> FetchRequest {
+    /// The same from an offset on.
+    pub(super) fn from(self, offset: i64) -> Self {
+        Self { offset, ..self }
+    }
+
+    pub(super) fn request(&self) -> FetchRequest {
         let partition = FetchPartition {
             fetch_offset: self.offset,
             partition_max_bytes: self.max_bytes,
@@ -296,7 +309,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn partition(mut response: FetchResponse) -> PartitionData {
+pub(super) fn partition(mut response: FetchResponse) -> PartitionData {
     assert_eq!(response.error_code, ErrorCode::NONE);
     response.responses.remove(0).partitions.remove(0)
 }

@@ -1,17 +1,18 @@
 //! The shortest client there is: one blocking connection, one request at a time, any version.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use klamm_protocol::api::{Request, VersionRange};
+use klamm_protocol::api::{ApiKey, Request, VersionRange};
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::header::{decode_response, encode_request};
 use klamm_protocol::messages::api_versions::ApiVersionsRequest;
 use klamm_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use klamm_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use klamm_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponseTopic,
 };
@@ -65,6 +66,12 @@ impl Wire {
         wire
     }
 
+    /// What the broker offers.
+    pub(super) fn offered(&self) -> BTreeMap<ApiKey, VersionRange> {
+        let ranges = self.versions.iter();
+        ranges.map(|(code, range)| (ApiKey::from_code(*code), *range)).collect()
+    }
+
     /// The versions of an API that both sides know, oldest first.
     pub(super) fn common<R: Request>(&self) -> Vec<i16> {
         let offered = self.versions.get(&R::KEY.code()).copied();
@@ -110,6 +117,25 @@ impl Wire {
     }
 }
 
+/// A connection to the coordinator of a group or a transactional id, once there is one: the first
+/// of a cluster makes the topic that it is kept in.
+pub(super) fn coordinator(cluster: &dyn Cluster, key_type: i8, key: &str) -> Wire {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let request = FindCoordinatorRequest {
+            key_type,
+            coordinator_keys: vec![key.to_owned()],
+            ..FindCoordinatorRequest::default()
+        };
+        let found = Wire::to(cluster).exchange(&request, 4).coordinators.remove(0);
+        if found.error_code == ErrorCode::NONE {
+            return Wire::at(&found.host, found.port);
+        }
+        assert!(Instant::now() < until, "no coordinator: {found:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A new topic of this many partitions, with a name of its own.
 pub(super) fn new_topic(
     cluster: &dyn Cluster,
@@ -134,7 +160,23 @@ pub(super) fn new_topic(
     let response = wire.request(&request);
     assert_eq!(response.topics[0].error_code, ErrorCode::NONE, "{:?}", response.topics[0]);
     wire.described(&name);
+    (0..partitions).for_each(|partition| await_leader(cluster, &name, partition));
     name
+}
+
+/// Waits until the leader of a partition serves it: metadata may name it a moment before.
+fn await_leader(cluster: &dyn Cluster, topic: &str, partition: i32) {
+    let until = Instant::now() + PATIENCE;
+    let request = super::offsets::request_for(topic, partition, super::offsets::LATEST);
+    loop {
+        let mut response = Wire::to_leader(cluster, topic, partition).exchange(&request, 5);
+        let code = response.topics.remove(0).partitions.remove(0).error_code;
+        if code == ErrorCode::NONE {
+            return;
+        }
+        assert!(Instant::now() < until, "{topic}-{partition} was never served: {code:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A topic name nobody used before.
@@ -160,5 +202,8 @@ fn find(topic: &MetadataResponseTopic, partition: i32) -> i32 {
     found.expect("the partition exists").leader_id
 }
 
+/// What coordinators look after.
+pub(super) const GROUP: i8 = 0;
+pub(super) const TRANSACTION: i8 = 1;
 /// How long a broker may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -50,6 +50,9 @@ impl EpochHistory {
     /// An epoch newer than any here is unknown (-1, -1); one older than any ends where the oldest
     /// begins.
     pub(crate) fn end_of(&self, epoch: i32, log_end: i64) -> EpochEnd {
+        if epoch < 0 {
+            return EpochEnd::UNKNOWN;
+        }
         let newer = self.starts.partition_point(|start| start.epoch <= epoch);
         let at_or_below = newer.checked_sub(1).and_then(|at| self.starts.get(at));
         match (at_or_below, self.starts.get(newer)) {
@@ -114,6 +117,7 @@ mod tests {
     #[test]
     fn epochs_outside_the_history_are_answered_as_kafka_does() {
         assert_eq!(history().end_of(9, 40), EpochEnd::UNKNOWN);
+        assert_eq!(history().end_of(-1, 40), EpochEnd::UNKNOWN);
         assert_eq!(history().end_of(1, 40), EpochEnd { epoch: 1, end_offset: 0 });
     }
 

@@ -49,6 +49,11 @@ struct Producer {
 }
 
 impl Producers {
+    /// Whether anything is remembered of a producer.
+    pub(crate) fn knows(&self, producer_id: i64) -> bool {
+        self.by_id.contains_key(&producer_id)
+    }
+
     /// Judges a batch before it is appended.
     ///
     /// A producer that this partition does not know may start at any sequence, since its state

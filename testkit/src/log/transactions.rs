@@ -39,6 +39,11 @@ impl Transactions {
         }
     }
 
+    /// Whether a producer has an open transaction here.
+    pub(crate) fn is_open(&self, producer_id: i64) -> bool {
+        self.open.contains_key(&producer_id)
+    }
+
     /// The first offset of the oldest open transaction.
     pub(crate) fn first_open(&self) -> Option<i64> {
         self.open.values().copied().min()

@@ -53,7 +53,8 @@ struct Rounds {
 impl Knowledge {
     pub(super) fn new(now: Instant, mut rng: Rng, brokers: i32, plant: Plant) -> Self {
         let backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(400));
-        let options = MetadataOptions { max_age: Duration::from_secs(5), backoff };
+        let (max_age, recovery) = (Duration::from_secs(5), None);
+        let options = MetadataOptions { max_age, backoff, recovery };
         let mut metadata = Metadata::new(now, options);
         metadata.want(TOPIC, false);
         Self {

@@ -227,6 +227,49 @@ fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 }
 
 #[test]
+fn a_throttled_connection_hands_out_nothing_until_the_broker_listens_again() {
+    let now = Instant::now();
+    let mut connection = open(now);
+    connection.hold_until(now + 3 * SECOND);
+    connection.hold_until(now + 2 * SECOND);
+    send(&mut connection, now, 0);
+    assert_eq!(write_all(&mut connection), 0);
+    assert_eq!(connection.poll_timeout(), Some(now + 3 * SECOND));
+    connection.handle_timeout(now + 3 * SECOND);
+    assert_eq!(write_all(&mut connection), 1);
+    assert_eq!(connection.poll_timeout(), Some(now + 10 * SECOND), "nothing more to wait for");
+}
+
+#[test]
+fn a_request_whose_time_ends_while_it_is_held_back_was_not_sent() {
+    let now = Instant::now();
+    let mut connection = open(now);
+    connection.hold_until(now + 30 * SECOND);
+    send(&mut connection, now, 0);
+    connection.handle_timeout(now + 10 * SECOND);
+    assert_eq!(events(&mut connection), [ConnectionEvent::Expired { correlation_id: 0 }]);
+    send(&mut connection, now + 31 * SECOND, 1);
+    assert_eq!(write_all(&mut connection), 1, "the time is over though nobody rang");
+}
+
+#[test]
+fn a_bounded_close_ends_at_its_bound_and_says_what_was_sent() {
+    let now = Instant::now();
+    let mut connection = open(now);
+    for id in 0..3 {
+        send(&mut connection, now, id);
+    }
+    write_all(&mut connection);
+    connection.close(now);
+    connection.end_by(now + 4 * SECOND);
+    assert_eq!(connection.poll_timeout(), Some(now + 4 * SECOND));
+    connection.handle_bytes(now, &response(0, b""));
+    connection.handle_timeout(now + 4 * SECOND);
+    let end = closure(&mut connection);
+    assert_eq!((end.reason, end.sent, end.unsent), (CloseReason::Asked, vec![1], vec![2]));
+}
+
+#[test]
 fn peers_of_another_protocol_are_told_by_name() {
     let now = Instant::now();
     for (first, reason) in [
@@ -274,7 +317,9 @@ enum Op {
     Garbage(Vec<u8>),
     Wait(u64),
     Ready,
+    Hold(u64),
     Close,
+    EndBy(u64),
     End,
 }
 
@@ -287,7 +332,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => proptest::collection::vec(any::<u8>(), 0..12).prop_map(Op::Garbage),
         2 => (0..8_u64).prop_map(Op::Wait),
         2 => Just(Op::Ready),
+        1 => (0..8_u64).prop_map(Op::Hold),
         1 => Just(Op::Close),
+        1 => (0..8_u64).prop_map(Op::EndBy),
         1 => Just(Op::End),
     ]
 }
@@ -325,7 +372,13 @@ impl World {
                 self.connection.handle_timeout(self.now);
             }
             Op::Ready => self.connection.handle_ready(),
+            Op::Hold(seconds) => {
+                self.connection.hold_until(self.now + Duration::from_secs(seconds));
+            }
             Op::Close => self.connection.close(self.now),
+            Op::EndBy(seconds) => {
+                self.connection.end_by(self.now + Duration::from_secs(seconds));
+            }
             Op::End => self.connection.handle_end(),
         }
     }

@@ -8,7 +8,7 @@
 //! | `Ready` | [`FetchSource::next_request`] puts it into a request |
 //! | `AwaitsAnswer` | the response or the failure of that request |
 //! | `AwaitsAdvance` | the owner of the records calls [`FetchSource::advance`] |
-//! | `AwaitsTime` | the backoff after a retriable error has passed |
+//! | `AwaitsTime` | the backoff after a retriable error, or after records that lead no further, has passed |
 //!
 //! An event that ends a cursor's stay here (moved, out of range, truncated, unknown, fatal) hands
 //! the cursor back, so that the caller may add it elsewhere. A position moves by `advance` only:
@@ -50,6 +50,8 @@ pub struct FetchSource {
     in_flight: Option<InFlight>,
     events: VecDeque<FetchEvent>,
     not_before: Option<Instant>,
+    /// When the last answer came.
+    answered: Option<Instant>,
     failures: u32,
 }
 
@@ -93,6 +95,7 @@ impl FetchSource {
             in_flight: None,
             events: VecDeque::new(),
             not_before: None,
+            answered: None,
             failures: 0,
         }
     }
@@ -117,8 +120,9 @@ impl FetchSource {
 
     /// Says that everything below `next` of the last [`FetchEvent::Fetched`] was taken over, and
     /// that `epoch` was the leader epoch of its last batch (-1 if unknown). `next` may be the old
-    /// position, when no whole batch had arrived; an offset below it counts as the old position. A
-    /// cursor that reaches its stop leaves the source.
+    /// position, when no whole batch had arrived; an offset below it counts as the old position, and
+    /// the partition then rests, since the broker would send the same again. A cursor that reaches
+    /// its stop leaves the source.
     pub fn advance(&mut self, id: CursorId, next: i64, epoch: i32) -> Progress {
         let Some(tracked) = self.cursors.get_mut(&id) else {
             return Progress::Gone;
@@ -126,9 +130,15 @@ impl FetchSource {
         if !matches!(tracked.state, State::AwaitsAdvance) {
             return Progress::Gone;
         }
+        let before = tracked.cursor.next;
         if tracked.advance(next, epoch) == Progress::Ended {
             self.cursors.remove(&id);
             return Progress::Ended;
+        }
+        if tracked.cursor.next == before
+            && let Some(answered) = self.answered
+        {
+            tracked.state = State::AwaitsTime(answered + self.options.retry_backoff);
         }
         Progress::Continues
     }
@@ -202,15 +212,18 @@ impl FetchSource {
             return;
         }
         self.session.accept(response.session_id);
-        let mut bytes = 0;
+        self.answered = Some(now);
+        let (mut bytes, mut useful) = (0, 0);
         for topic in response.responses {
             let same = flight.topics_like(&topic.topic, topic.topic_id);
             for data in topic.partitions {
-                bytes += data.records.as_ref().map_or(0, |records| records.len());
+                let size = data.records.as_ref().map_or(0, |records| records.len());
+                bytes += size;
                 let Some((key, asked)) = flight.take(&same, data.partition_index) else {
                     self.session.distrust();
                     continue;
                 };
+                useful += size;
                 let hint = answer::new_leader(&data.current_leader, &response.node_endpoints);
                 let verdict = answer::judge(data);
                 self.settle(now, &key, asked.id, verdict, hint);
@@ -220,7 +233,12 @@ impl FetchSource {
             self.session.distrust();
         }
         let quiet = bytes == 0 && response.throttle_time_ms <= 0;
-        self.settle_omitted(now, &flight, quiet);
+        self.settle_omitted(&flight, quiet);
+        // A broker that has nothing for us and did not wait must not be asked in a tight loop.
+        let waited = now.saturating_duration_since(flight.sent);
+        if useful == 0 && waited < self.options.max_wait / 2 {
+            self.pause(now + self.options.retry_backoff);
+        }
         self.failures = 0;
     }
 
@@ -324,7 +342,7 @@ impl FetchSource {
     /// Cursors that an incremental answer did not mention have no news. `quiet`: the answer held no
     /// record at all, so no size limit can have cut any partition short, and "nothing" means
     /// nothing.
-    fn settle_omitted(&mut self, now: Instant, flight: &InFlight, quiet: bool) {
+    fn settle_omitted(&mut self, flight: &InFlight, quiet: bool) {
         for asked in flight.asked.values() {
             match self.cursors.get_mut(&asked.id) {
                 Some(tracked) if flight.full => tracked.give_back(),
@@ -337,11 +355,6 @@ impl FetchSource {
                 let next = tracked.cursor.next;
                 self.events.push_back(FetchEvent::Stalled { id: *id, next, end });
             }
-        }
-        // A broker that says "nothing" without having waited must not be asked in a tight loop.
-        let waited = now.saturating_duration_since(flight.sent);
-        if quiet && waited < self.options.max_wait / 2 {
-            self.pause(now + self.options.retry_backoff);
         }
     }
 

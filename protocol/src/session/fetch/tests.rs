@@ -174,6 +174,27 @@ fn an_offset_never_goes_back() {
 }
 
 #[test]
+fn records_that_lead_no_further_are_not_asked_for_again_at_once() {
+    let (mut source, now) = asked(50);
+    source.handle_response(now, answer(vec![(0, data(0, b"from before offset 10"))], 7));
+    let _ = only_event(&mut source);
+    assert_eq!(source.advance(CursorId(1), 10, 3), Progress::Continues);
+    assert!(source.next_request(now, 17, 1 << 20).is_none());
+    let at = source.poll_timeout().expect("the end of the rest");
+    assert!(source.next_request(at, 17, 1 << 20).is_some());
+}
+
+#[test]
+fn an_answer_about_others_alone_is_followed_by_a_rest() {
+    let (mut source, now) = asked(50);
+    source.handle_response(now, answer(vec![(0, data(7, b"of another partition"))], 7));
+    assert!(source.next_request(now, 17, 1 << 20).is_none());
+    let at = source.poll_timeout().expect("the end of the rest");
+    let call = source.next_request(at, 17, 1 << 20).expect("a request");
+    assert_eq!(call.request.session_epoch, 0, "both sides disagree");
+}
+
+#[test]
 fn without_room_or_before_the_answer_nothing_is_requested() {
     let (mut source, now) = asked(50);
     assert!(source.add(CursorId(2), cursor(1, 0, 0, 9)));

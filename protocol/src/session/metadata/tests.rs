@@ -7,12 +7,35 @@ use crate::messages::metadata::{
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
+const TRIGGER: Duration = Duration::from_secs(300);
 const ID: Uuid = Uuid([1; 16]);
 const OTHER: Uuid = Uuid([2; 16]);
 
 fn machine(now: Instant) -> Metadata {
     let backoff = Backoff::new(100 * MS, 1000 * MS);
-    Metadata::new(now, MetadataOptions { max_age: 300_000 * MS, backoff })
+    let recovery = Some(TRIGGER);
+    Metadata::new(now, MetadataOptions { max_age: 300_000 * MS, backoff, recovery })
+}
+
+/// As [`machine`], for those who never start over.
+fn steadfast(now: Instant) -> Metadata {
+    let mut metadata = machine(now);
+    metadata.options.recovery = None;
+    metadata
+}
+
+fn of_cluster(id: &str, mut response: MetadataResponse) -> MetadataResponse {
+    response.cluster_id = Some(id.to_owned());
+    response
+}
+
+/// Has the machine ask at this instant, without an answer.
+fn fail(metadata: &mut Metadata, now: Instant) -> Vec<MetadataEvent> {
+    metadata.mark_stale();
+    let due = metadata.poll_timeout().unwrap().max(now);
+    metadata.poll_transmit(due).unwrap();
+    metadata.handle_failure(due, 0.5);
+    std::iter::from_fn(|| metadata.poll_event()).collect()
 }
 
 fn broker(node_id: i32) -> MetadataResponseBroker {
@@ -60,6 +83,20 @@ fn it_asks_at_once_and_then_by_age() {
     metadata.handle_response(now, &answer(Vec::new()));
     assert_eq!(metadata.poll_event(), Some(MetadataEvent::Refreshed { changed: true }));
     assert_eq!(metadata.poll_timeout(), Some(now + 300_000 * MS));
+}
+
+#[test]
+fn topics_that_nobody_asked_for_are_not_kept() {
+    let now = Instant::now();
+    let mut metadata = machine(now);
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    assert!(metadata.view().topics.is_empty());
+    metadata.want("t", false);
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    assert_eq!(leader(&metadata, 0), Some((1, 5)));
+    metadata.forget("t");
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    assert!(metadata.view().topics.is_empty(), "an answer from before must not bring it back");
 }
 
 #[test]
@@ -160,6 +197,95 @@ fn an_answer_without_brokers_is_none() {
     let events = tell(&mut metadata, now, &MetadataResponse::default());
     assert_eq!(events, [MetadataEvent::Failed]);
     assert_eq!(metadata.view().brokers.len(), 2);
+}
+
+#[test]
+fn brokers_are_forgotten_after_failing_for_too_long_and_topics_are_not() {
+    let now = Instant::now();
+    let mut metadata = machine(now);
+    metadata.want("t", false);
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 5)]));
+    let begun = now + 1000 * MS;
+    assert_eq!(fail(&mut metadata, begun), [MetadataEvent::Failed]);
+    assert_eq!(fail(&mut metadata, begun + TRIGGER - MS), [MetadataEvent::Failed]);
+    let why = StartOver::Failing;
+    let events = fail(&mut metadata, begun + TRIGGER);
+    assert_eq!(events, [MetadataEvent::Failed, MetadataEvent::StartedOver { why }]);
+    assert!(metadata.view().brokers.is_empty());
+    assert_eq!(leader(&metadata, 0), None);
+    let hint = LeaderHint {
+        topic: Arc::from("t"),
+        partition: 0,
+        leader: 2,
+        leader_epoch: 9,
+        endpoint: None,
+    };
+    assert!(!metadata.handle_leader(hint), "a word from those who were forgotten");
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 1, 4)]));
+    assert_eq!(leader(&metadata, 0), None, "the epoch is remembered");
+    tell(&mut metadata, now, &topic(ID, vec![partition(0, 2, 5)]));
+    assert_eq!(leader(&metadata, 0), Some((2, 5)));
+}
+
+#[test]
+fn a_success_in_between_starts_the_time_of_failing_anew() {
+    let now = Instant::now();
+    let mut metadata = machine(now);
+    tell(&mut metadata, now, &answer(Vec::new()));
+    fail(&mut metadata, now + 1000 * MS);
+    tell(&mut metadata, now + TRIGGER, &answer(Vec::new()));
+    assert_eq!(fail(&mut metadata, now + 2 * TRIGGER), [MetadataEvent::Failed]);
+    assert!(!metadata.view().brokers.is_empty());
+}
+
+#[test]
+fn a_broker_can_send_the_client_back_to_the_start_unless_it_never_goes_there() {
+    let now = Instant::now();
+    let required =
+        MetadataResponse { error_code: ErrorCode::REBOOTSTRAP_REQUIRED, ..answer(Vec::new()) };
+    let mut metadata = machine(now);
+    tell(&mut metadata, now, &answer(Vec::new()));
+    let why = StartOver::Asked;
+    let events = tell(&mut metadata, now, &required);
+    assert_eq!(events, [MetadataEvent::Failed, MetadataEvent::StartedOver { why }]);
+    assert!(metadata.poll_timeout().unwrap() > now, "who always says so is not asked in a hurry");
+    let mut metadata = steadfast(now);
+    tell(&mut metadata, now, &answer(Vec::new()));
+    assert_eq!(tell(&mut metadata, now, &required), [MetadataEvent::Failed]);
+    assert_eq!(metadata.view().brokers.len(), 2);
+}
+
+#[test]
+fn another_cluster_is_believed_only_where_the_client_began() {
+    let now = Instant::now();
+    let mut metadata = machine(now);
+    metadata.want("t", false);
+    tell(&mut metadata, now, &of_cluster("a", topic(ID, vec![partition(0, 1, 5)])));
+    let other = of_cluster("b", topic(OTHER, vec![partition(0, 2, 1)]));
+    let why = StartOver::OtherCluster { found: "b".to_owned() };
+    let events = tell(&mut metadata, now, &other);
+    assert_eq!(events, [MetadataEvent::Failed, MetadataEvent::StartedOver { why }]);
+    assert_eq!(metadata.view().cluster_id.as_deref(), Some("a"));
+    let events = tell(&mut metadata, now, &other);
+    let replaced = MetadataEvent::ClusterReplaced { old: "a".to_owned(), new: "b".to_owned() };
+    assert_eq!(events[0], replaced);
+    assert_eq!(metadata.view().cluster_id.as_deref(), Some("b"));
+    assert_eq!(leader(&metadata, 0), Some((2, 1)), "epochs of the old one mean nothing");
+}
+
+#[test]
+fn topics_of_another_cluster_are_those_it_tells_of() {
+    let now = Instant::now();
+    let mut metadata = steadfast(now);
+    metadata.want("t", false);
+    tell(&mut metadata, now, &of_cluster("a", topic(ID, vec![partition(0, 1, 5)])));
+    let events = tell(&mut metadata, now, &of_cluster("b", answer(Vec::new())));
+    let replaced = MetadataEvent::ClusterReplaced { old: "a".to_owned(), new: "b".to_owned() };
+    assert_eq!(events, [replaced, MetadataEvent::Refreshed { changed: true }]);
+    assert!(metadata.view().topics.is_empty());
+    metadata.mark_stale();
+    let due = metadata.poll_timeout().unwrap();
+    assert_eq!(metadata.poll_transmit(due).unwrap().topics.unwrap().len(), 1, "still in use");
 }
 
 #[test]

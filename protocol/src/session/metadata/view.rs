@@ -18,7 +18,7 @@ pub struct View {
     pub cluster_id: Option<String>,
     /// The controller, or in KRaft some broker that forwards to it.
     pub controller: Option<i32>,
-    /// The living brokers by id.
+    /// The living brokers by id; none while a client starts over from its bootstrap servers.
     pub brokers: BTreeMap<i32, Broker>,
     /// The topics somebody asked for, by name.
     pub topics: BTreeMap<Arc<str>, Arc<Topic>>,
@@ -110,6 +110,19 @@ impl View {
             controller: known_id(response.controller_id),
             brokers: brokers.map(|broker| (broker.id, broker)).collect(),
             topics,
+        }
+    }
+}
+
+impl View {
+    /// Without brokers nobody leads; topics and epochs stay, so that no older answer is believed.
+    pub(super) fn forget_brokers(&mut self) {
+        self.brokers.clear();
+        self.controller = None;
+        for topic in self.topics.values_mut() {
+            for partition in &mut Arc::make_mut(topic).partitions {
+                partition.leader = None;
+            }
         }
     }
 }

@@ -17,12 +17,25 @@ pub(crate) struct How {
     pub(crate) cut: bool,
 }
 
+/// Who fetches, and from whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    /// The node that got the fetch.
+    pub(crate) node: i32,
+    pub(crate) version: i16,
+    pub(crate) committed: bool,
+    /// The client's rack, empty if it told none.
+    pub(crate) rack: &'a str,
+}
+
 /// Where a fetch may read from.
 pub(crate) enum Readable<'a> {
     /// From here up to this offset, if there is anything.
     From(&'a Partition, i64),
     /// The client's log and this one have parted (KIP-595).
     Diverged(&'a Partition, EpochEndOffset),
+    /// From another node, which is closer to the client (KIP-392).
+    Elsewhere(&'a Partition, i32),
     /// Not at all.
     Refused(ErrorCode, Option<&'a Partition>),
 }
@@ -35,13 +48,8 @@ pub(crate) fn topic_of<'a>(topology: &'a Topology, key: &TopicKey) -> Result<&'a
     }
 }
 
-/// Checks that `node` may serve what is wanted, and that the position is inside the log.
-pub(crate) fn locate<'a>(
-    topology: &'a Topology,
-    node: i32,
-    committed: bool,
-    want: &Want,
-) -> Readable<'a> {
+/// Checks that the node may serve what is wanted, and that the position is inside its log.
+pub(crate) fn locate<'a>(topology: &'a Topology, asker: Asker<'_>, want: &Want) -> Readable<'a> {
     let topic = match topic_of(topology, &want.topic) {
         Ok(topic) => topic,
         Err(code) => return Readable::Refused(code, None),
@@ -49,10 +57,22 @@ pub(crate) fn locate<'a>(
     let Some(partition) = topic.partition(want.partition) else {
         return Readable::Refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None);
     };
-    if let Err(code) = partition.check_leader(node, want.current_leader_epoch) {
+    let (node, epoch) = (asker.node, want.current_leader_epoch);
+    let checked = if asker.version >= FOLLOWERS {
+        partition.check_replica(node, epoch)
+    } else {
+        partition.check_leader(node, epoch)
+    };
+    if let Err(code) = checked {
         return Readable::Refused(code, Some(partition));
     }
+    if partition.leader == node
+        && let Some(closest) = topology.closest(partition, asker.rack, want.fetch_offset)
+    {
+        return Readable::Elsewhere(partition, closest);
+    }
     let log = &partition.log;
+    let end = partition.end_at(node);
     if want.last_fetched_epoch >= 0 {
         let end = log.end_of_epoch(want.last_fetched_epoch);
         if end.epoch < 0 {
@@ -63,11 +83,11 @@ pub(crate) fn locate<'a>(
             return Readable::Diverged(partition, diverging);
         }
     }
-    if want.fetch_offset < log.start_offset() || want.fetch_offset > log.end_offset() {
+    if want.fetch_offset < log.start_offset() || want.fetch_offset > end {
         return Readable::Refused(ErrorCode::OFFSET_OUT_OF_RANGE, None);
     }
-    let limit = if committed { log.last_stable_offset() } else { log.high_watermark() };
-    Readable::From(partition, limit)
+    let limit = if asker.committed { log.last_stable_offset() } else { log.high_watermark() };
+    Readable::From(partition, limit.min(end))
 }
 
 /// Reads what is wanted, at most `room` bytes; the first batch whatever its size if
@@ -88,6 +108,9 @@ pub(crate) fn read(
         },
         Readable::Diverged(partition, diverging) => {
             PartitionAnswer { diverging_epoch: diverging.clone(), ..ends(partition, want) }
+        }
+        Readable::Elsewhere(partition, node) => {
+            PartitionAnswer { preferred_read_replica: *node, ..ends(partition, want) }
         }
         Readable::From(partition, limit) => {
             let log = &partition.log;
@@ -130,3 +153,6 @@ fn ends(partition: &Partition, want: &Want) -> PartitionAnswer {
 fn leader_hint(partition: &Partition) -> LeaderIdAndEpoch {
     LeaderIdAndEpoch { leader_id: partition.leader, leader_epoch: partition.leader_epoch }
 }
+
+/// From this version on clients may read from followers (KIP-392).
+const FOLLOWERS: i16 = 11;

@@ -219,6 +219,7 @@ impl Session {
         let news = records
             || failed
             || answer.diverging_epoch.end_offset >= 0
+            || answer.preferred_read_replica >= 0
             || cached.told_watermark != answer.high_watermark
             || cached.told_start != answer.log_start_offset;
         // After an error the next good answer is news, even if nothing else has changed.

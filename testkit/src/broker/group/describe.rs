@@ -1,4 +1,4 @@
-//! FindCoordinator, ListGroups and DescribeGroups: which groups there are, who looks after them,
+//! FindCoordinator (of transactions, too), ListGroups and DescribeGroups: which groups there are, who looks after them,
 //! and how they stand.
 
 use klamm_protocol::code::ErrorCode;
@@ -21,8 +21,8 @@ pub(crate) fn find_coordinator(
     request: &FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let find = |key: &str| match request.key_type {
-        GROUP => locate(topology, key),
-        _ => refused(key, ErrorCode::INVALID_REQUEST, Some(ONLY_GROUPS)),
+        GROUP | TRANSACTION => locate(topology, key),
+        _ => refused(key, ErrorCode::INVALID_REQUEST, Some(NO_SHARES)),
     };
     shaped(version, request, find)
 }
@@ -49,15 +49,18 @@ pub(crate) fn list(
     let mine = groups
         .iter()
         .filter(|(id, _)| check_coordinator(topology, context, id).is_ok())
-        .filter(|(_, group)| matches(&request.states_filter, group.members.phase().name()))
-        .filter(|_| matches(&request.types_filter, CLASSIC));
+        .filter(|(_, group)| matches(&request.states_filter, group.state()))
+        .filter(|(_, group)| matches(&request.types_filter, group.kind()));
     ListGroupsResponse {
         groups: mine
             .map(|(id, group)| ListedGroup {
                 group_id: id.clone(),
-                protocol_type: group.members.protocol_type().to_owned(),
-                group_state: group.members.phase().name().to_owned(),
-                group_type: CLASSIC.to_owned(),
+                protocol_type: match &group.consumers {
+                    Some(_) => CONSUMER.to_owned(),
+                    None => group.members.protocol_type().to_owned(),
+                },
+                group_state: group.state().to_owned(),
+                group_type: group.kind().to_owned(),
             })
             .collect(),
         ..ListGroupsResponse::default()
@@ -74,8 +77,12 @@ pub(crate) fn describe(
     let one = |id: &String| match check_coordinator(topology, context, id) {
         Err(code) => failed(id, code),
         Ok(()) => match groups.group(id) {
+            Some(group) if group.consumers.is_some() => {
+                let message = format!("Group {id} is not a classic group.");
+                absent(id, context.origin.version, message)
+            }
             Some(group) => described(id, group),
-            None => absent(id, context.origin.version),
+            None => absent(id, context.origin.version, format!("Group {id} not found.")),
         },
     };
     DescribeGroupsResponse {
@@ -92,6 +99,21 @@ pub(crate) fn refuse_describe(
     DescribeGroupsResponse {
         groups: request.groups.iter().map(|id| failed(id, code)).collect(),
         ..DescribeGroupsResponse::default()
+    }
+}
+
+impl Group {
+    /// Kafka's name for where it stands.
+    fn state(&self) -> &'static str {
+        match &self.consumers {
+            Some(consumers) => consumers.state(),
+            None => self.members.phase().name(),
+        }
+    }
+
+    /// Kafka's name for who assigns in it.
+    fn kind(&self) -> &'static str {
+        if self.consumers.is_some() { CONSUMER } else { CLASSIC }
     }
 }
 
@@ -163,7 +185,7 @@ fn described(id: &str, group: &Group) -> DescribedGroup {
 }
 
 /// A group that is not there: an error since version 6 (KIP-1043), a dead group before.
-fn absent(id: &str, version: i16) -> DescribedGroup {
+fn absent(id: &str, version: i16, message: String) -> DescribedGroup {
     if version < 6 {
         return DescribedGroup {
             group_id: id.to_owned(),
@@ -172,7 +194,7 @@ fn absent(id: &str, version: i16) -> DescribedGroup {
         };
     }
     DescribedGroup {
-        error_message: Some(format!("Group {id} not found.")),
+        error_message: Some(message),
         group_state: "Dead".to_owned(),
         ..failed(id, ErrorCode::GROUP_ID_NOT_FOUND)
     }
@@ -184,6 +206,9 @@ fn failed(id: &str, error_code: ErrorCode) -> DescribedGroup {
 
 const GROUP: i8 = 0;
 const CLASSIC: &str = "classic";
-const ONLY_GROUPS: &str = "this broker coordinates groups only: it has no transactions";
+/// The type of groups whose coordinator assigns, and the protocol type of all consumers.
+const CONSUMER: &str = "consumer";
+const TRANSACTION: i8 = 1;
+const NO_SHARES: &str = "this broker coordinates groups and transactions only";
 /// From this version on many keys are asked for (KIP-699).
 const MANY_KEYS: i16 = 4;

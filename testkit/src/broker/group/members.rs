@@ -78,6 +78,8 @@ pub(crate) struct Joiner {
     pub(crate) protocols: Vec<JoinGroupRequestProtocol>,
     pub(crate) session_timeout: Duration,
     pub(crate) rebalance_timeout: Duration,
+    /// A static member that has come back without its id, and has got another (KIP-345).
+    pub(crate) returns: bool,
 }
 
 impl Members {
@@ -96,6 +98,11 @@ impl Members {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Member)> {
         self.by_id.iter()
+    }
+
+    /// Whether nobody is in it, and nobody was given an id to join with.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -153,9 +160,14 @@ impl Members {
         self.promised.remove(&joiner.id);
         let id = joiner.id.clone();
         let changed = self.by_id.get(&id).is_none_or(|member| member.protocols != joiner.protocols);
+        let returns = joiner.returns;
         self.enter(now, joiner);
         let leads = self.leader == id;
         match self.phase {
+            // Whatever it says of itself now, it goes on with what it had.
+            Phase::Stable if returns && self.elect_protocol() == self.protocol => {
+                return self.answer_return(outbox, &id, &origin);
+            }
             Phase::Syncing(_) if !changed => return self.answer_join(outbox, &id, &origin),
             Phase::Stable if !changed && !leads => return self.answer_join(outbox, &id, &origin),
             _ => {}
@@ -386,13 +398,30 @@ impl Members {
     }
 
     fn answer_join(&self, outbox: &mut Outbox, id: &str, origin: &Origin) {
+        outbox.send(origin, &self.join_answer(id));
+    }
+
+    /// A leader that comes back is told to leave the assignment alone (KIP-814); older versions
+    /// cannot say that, and tell it that another leads.
+    fn answer_return(&self, outbox: &mut Outbox, id: &str, origin: &Origin) {
+        let mut response = self.join_answer(id);
+        if self.leader == id && origin.version >= SKIPS {
+            response.skip_assignment = true;
+        } else if self.leader == id {
+            response.leader.clear();
+            response.members.clear();
+        }
+        outbox.send(origin, &response);
+    }
+
+    fn join_answer(&self, id: &str) -> JoinGroupResponse {
         let members = self.by_id.iter().filter(|_| id == self.leader);
         let members = members.map(|(id, member)| JoinGroupResponseMember {
             member_id: id.clone(),
             group_instance_id: member.instance_id.clone(),
             metadata: member.metadata(&self.protocol),
         });
-        let response = JoinGroupResponse {
+        JoinGroupResponse {
             generation_id: self.generation,
             protocol_type: Some(self.protocol_type.clone()),
             protocol_name: Some(self.protocol.clone()),
@@ -400,8 +429,7 @@ impl Members {
             member_id: id.to_owned(),
             members: members.collect(),
             ..JoinGroupResponse::default()
-        };
-        outbox.send(origin, &response);
+        }
     }
 
     fn answer_sync(&self, outbox: &mut Outbox, id: &str, origin: &Origin) {
@@ -463,3 +491,6 @@ fn fence(outbox: &mut Outbox, origin: &Origin) {
         refuse_sync(outbox, origin, ErrorCode::FENCED_INSTANCE_ID);
     }
 }
+
+/// From this version on a leader can be told to leave the assignment alone (KIP-814).
+const SKIPS: i16 = 9;

@@ -12,9 +12,39 @@ use klamm_protocol::messages::offset_fetch::{
 };
 use klamm_protocol::wire::Uuid;
 
-use super::{Committed, Group, Groups};
+use super::{Committed, Committer, Group, Groups};
 use crate::broker::outbox::Context;
 use crate::broker::topology::{Topic, Topology};
+
+/// A position as a request brings it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position<'a> {
+    pub(crate) offset: i64,
+    pub(crate) leader_epoch: i32,
+    pub(crate) metadata: Option<&'a str>,
+}
+
+impl Group {
+    /// A position as it is kept: the newest of its group.
+    pub(crate) fn committed(
+        &mut self,
+        topic: &Topic,
+        position: Position<'_>,
+    ) -> Result<Committed, ErrorCode> {
+        let metadata = position.metadata.unwrap_or_default();
+        if metadata.len() > MOST_METADATA {
+            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+        }
+        self.commits += 1;
+        Ok(Committed {
+            topic_id: topic.id,
+            offset: position.offset,
+            leader_epoch: position.leader_epoch,
+            metadata: metadata.to_owned(),
+            order: self.commits,
+        })
+    }
+}
 
 /// Answers OffsetCommit.
 pub(crate) fn commit(
@@ -23,26 +53,27 @@ pub(crate) fn commit(
     context: &Context<'_>,
     request: &OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    let group = match groups.committing(topology, context, request) {
+    let committer = Committer {
+        group_id: &request.group_id,
+        member_id: &request.member_id,
+        instance_id: request.group_instance_id.as_deref(),
+        generation: request.generation_id_or_member_epoch,
+        transactional: false,
+    };
+    let group = match groups.committing(topology, context, &committer) {
         Ok(group) => group,
         Err(code) => return refuse_commit(request, code),
     };
     let by_id = context.origin.version >= COMMIT_BY_ID;
     let mut store = |topic: &OffsetCommitRequestTopic, asked: &OffsetCommitRequestPartition| {
-        let found = find(topology, by_id, &topic.name, topic.topic_id)?;
-        if found.partition(asked.partition_index).is_none() {
-            return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-        }
-        let metadata = asked.committed_metadata.clone().unwrap_or_default();
-        if metadata.len() > MOST_METADATA {
-            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
-        }
-        let committed = Committed {
-            topic_id: found.id,
+        let named = (topic.name.as_str(), topic.topic_id);
+        let found = find_partition(topology, by_id, named, asked.partition_index)?;
+        let position = Position {
             offset: asked.committed_offset,
             leader_epoch: asked.committed_leader_epoch,
-            metadata,
+            metadata: asked.committed_metadata.as_deref(),
         };
+        let committed = group.committed(found, position)?;
         group.offsets.insert((found.name.clone(), asked.partition_index), committed);
         Ok(())
     };
@@ -77,9 +108,12 @@ pub(crate) fn fetch(
             }),
             ..OffsetFetchRequestGroup::default()
         };
-        return narrowed(fetch_group(groups, topology, context, &asked));
+        return narrowed(fetch_group(groups, topology, context, &asked, request.require_stable));
     }
-    let answers = request.groups.iter().map(|asked| fetch_group(groups, topology, context, asked));
+    let answers = request
+        .groups
+        .iter()
+        .map(|asked| fetch_group(groups, topology, context, asked, request.require_stable));
     OffsetFetchResponse { groups: answers.collect(), ..OffsetFetchResponse::default() }
 }
 
@@ -122,6 +156,7 @@ fn fetch_group(
     topology: &Topology,
     context: &Context<'_>,
     asked: &OffsetFetchRequestGroup,
+    stable: bool,
 ) -> OffsetFetchResponseGroup {
     let group_id = asked.group_id.clone();
     if let Err(error_code) = super::check_coordinator(topology, context, &group_id) {
@@ -133,8 +168,15 @@ fn fetch_group(
     }
     let by_id = context.origin.version >= FETCH_BY_ID;
     let group = groups.group(&group_id);
+    if let Err(error_code) = check_reader(group, asked) {
+        return OffsetFetchResponseGroup {
+            group_id,
+            error_code,
+            ..OffsetFetchResponseGroup::default()
+        };
+    }
     let topics = match &asked.topics {
-        None => everything(group, topology),
+        None => everything(group, topology, stable),
         Some(topics) => topics
             .iter()
             .map(|topic| {
@@ -144,7 +186,7 @@ fn fetch_group(
                     name: topic.name.clone(),
                     topic_id: topic.topic_id,
                     partitions: partitions
-                        .map(|&index| position(group, &found, by_id, index))
+                        .map(|&index| position(group, &found, by_id, index, stable))
                         .collect(),
                 }
             })
@@ -153,10 +195,28 @@ fn fetch_group(
     OffsetFetchResponseGroup { group_id, topics, ..OffsetFetchResponseGroup::default() }
 }
 
-fn everything(group: Option<&Group>, topology: &Topology) -> Vec<OffsetFetchResponseTopics> {
+/// Whether whoever asks as a member of a group whose coordinator assigns is one (KIP-848).
+fn check_reader(group: Option<&Group>, asked: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+    let consumers = group.and_then(|group| group.consumers.as_ref());
+    match (consumers, asked.member_id.as_deref()) {
+        (Some(consumers), Some(id)) => consumers.check_epoch(id, asked.member_epoch),
+        (Some(consumers), None) if asked.member_epoch >= 0 => {
+            consumers.check_epoch("", asked.member_epoch)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn everything(
+    group: Option<&Group>,
+    topology: &Topology,
+    stable: bool,
+) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
-    let offsets = group.into_iter().flat_map(|group| &group.offsets);
-    for ((name, index), committed) in offsets {
+    let Some(group) = group else {
+        return topics;
+    };
+    for ((name, index), committed) in &group.offsets {
         let current = topology.topic(name).filter(|topic| topic.id == committed.topic_id);
         let Some(topic) = current else {
             continue;
@@ -166,7 +226,12 @@ fn everything(group: Option<&Group>, topology: &Topology) -> Vec<OffsetFetchResp
             topics.push(OffsetFetchResponseTopics { name, topic_id, partitions: Vec::new() });
         }
         if let Some(last) = topics.last_mut() {
-            last.partitions.push(told(*index, committed));
+            let unstable = stable && group.is_unstable(name, *index);
+            last.partitions.push(if unstable {
+                nothing(*index, ErrorCode::UNSTABLE_OFFSET_COMMIT)
+            } else {
+                told(*index, committed)
+            });
         }
     }
     topics
@@ -177,7 +242,12 @@ fn position(
     topic: &Result<&Topic, ErrorCode>,
     by_id: bool,
     index: i32,
+    stable: bool,
 ) -> OffsetFetchResponsePartitions {
+    let unstable = |topic: &Topic| group.is_some_and(|group| group.is_unstable(&topic.name, index));
+    if stable && topic.as_ref().is_ok_and(|topic| unstable(topic)) {
+        return nothing(index, ErrorCode::UNSTABLE_OFFSET_COMMIT);
+    }
     let error_code = match topic {
         // By name, a topic that is gone simply has no position.
         Err(code) if by_id => *code,
@@ -189,13 +259,17 @@ fn position(
     });
     match committed {
         Some(committed) => told(index, committed),
-        None => OffsetFetchResponsePartitions {
-            partition_index: index,
-            committed_offset: -1,
-            metadata: Some(String::new()),
-            error_code,
-            ..OffsetFetchResponsePartitions::default()
-        },
+        None => nothing(index, error_code),
+    }
+}
+
+fn nothing(partition_index: i32, error_code: ErrorCode) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset: -1,
+        metadata: Some(String::new()),
+        error_code,
+        ..OffsetFetchResponsePartitions::default()
     }
 }
 
@@ -243,6 +317,18 @@ fn find<'a>(
     } else {
         topology.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
+}
+
+/// The topic that a request names, if it has such a partition.
+pub(crate) fn find_partition<'a>(
+    topology: &'a Topology,
+    by_id: bool,
+    (name, id): (&str, Uuid),
+    index: i32,
+) -> Result<&'a Topic, ErrorCode> {
+    let topic = find(topology, by_id, name, id)?;
+    topic.partition(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    Ok(topic)
 }
 
 /// From these versions on topics are named by id (KIP-516).

@@ -59,24 +59,41 @@ fn a_waiting_fetch_holds_back_later_requests_of_its_connection() {
 #[test]
 fn a_waiting_fetch_is_told_when_its_topic_goes_or_its_leader_moves() {
     let mut bench = Bench::with_two_brokers();
-    bench.send(&patient(0, 1), 11);
+    bench.send(&patient(0, 1), 10);
     bench.cluster.move_leader("t", 0, 2);
-    let moved = only(bench.answer::<FetchRequest>(11).unwrap());
+    let moved = only(bench.answer::<FetchRequest>(10).unwrap());
     assert_eq!(moved.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
     bench.cluster.move_leader("t", 0, 1);
-    bench.send(&patient(0, 1), 11);
+    bench.send(&patient(0, 1), 10);
     bench.cluster.delete_topic("t");
-    let gone = only(bench.answer::<FetchRequest>(11).unwrap());
+    let gone = only(bench.answer::<FetchRequest>(10).unwrap());
     assert_eq!(gone.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+#[test]
+fn a_node_that_leads_no_more_serves_on_as_a_follower_unless_the_epoch_is_named() {
+    let mut bench = Bench::with_two_brokers();
+    bench.send(&patient(0, 1), 11);
+    bench.cluster.move_leader("t", 0, 2);
+    assert!(bench.answer::<FetchRequest>(11).is_none(), "followers are read from (KIP-392)");
+    bench.pass(Duration::from_millis(500));
+    let told = only(bench.answer::<FetchRequest>(11).unwrap());
+    assert_eq!(told.error_code, ErrorCode::NONE);
+    let mut request = patient(0, 1);
+    request.topics[0].partitions[0].current_leader_epoch = 1;
+    bench.send(&request, 11);
+    bench.cluster.move_leader("t", 0, 1);
+    let fenced = only(bench.answer::<FetchRequest>(11).unwrap());
+    assert_eq!(fenced.error_code, ErrorCode::FENCED_LEADER_EPOCH);
 }
 
 #[test]
 fn requests_behind_a_waiting_fetch_are_served_once_a_change_has_answered_it() {
     let mut bench = Bench::with_two_brokers();
-    bench.send(&patient(0, 1), 11);
+    bench.send(&patient(0, 1), 10);
     bench.send(&MetadataRequest::default(), 9);
     bench.cluster.move_leader("t", 0, 2);
-    assert!(bench.answer::<FetchRequest>(11).is_some());
+    assert!(bench.answer::<FetchRequest>(10).is_some());
     assert!(bench.answer::<MetadataRequest>(9).is_some());
 }
 

@@ -324,8 +324,8 @@ fn groups_are_found_listed_and_described() {
     };
     let found = bench.call(&request, 4).coordinators.remove(0);
     assert_eq!((found.error_code, found.node_id), (ErrorCode::NONE, 1));
-    let transactions = FindCoordinatorRequest { key_type: 1, ..request };
-    let refused = bench.call(&transactions, 4).coordinators.remove(0);
+    let shares = FindCoordinatorRequest { key_type: 2, ..request };
+    let refused = bench.call(&shares, 4).coordinators.remove(0);
     assert_eq!(refused.error_code, ErrorCode::INVALID_REQUEST);
     let listed = bench.call(&ListGroupsRequest::default(), 5).groups;
     assert_eq!((listed.len(), listed[0].group_state.as_str()), (1, "Stable"));
