@@ -9,6 +9,7 @@
 mod accumulator;
 mod driver;
 mod link;
+mod names;
 mod options;
 mod ticket;
 
