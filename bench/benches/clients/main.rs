@@ -40,7 +40,7 @@ fn compare(arguments: &Arguments) {
         let filled = workload.reads().then(|| scene.filled(codec, arguments.count));
         let bench = Bench { roster: &roster, scene: &scene, workload, codec, filled };
         if arguments.hold {
-            bench.hold(arguments.count);
+            bench.hold(workload.count(arguments.count));
         } else {
             bench.measure(arguments);
         }

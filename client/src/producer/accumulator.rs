@@ -2,8 +2,7 @@
 //! batches that are full, have waited long enough, or are asked for. Counts what they hold in
 //! memory, so that callers wait instead of it growing.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 
+use super::names::Names;
 use super::ticket::{BatchFate, Parts, Settled, Ticket};
 
 /// What callers and the driver share.
@@ -39,7 +39,7 @@ pub(super) struct AccumulatorOptions {
 
 #[derive(Debug, Default)]
 struct State {
-    topics: HashMap<Arc<str>, Topic, BuildHasherDefault<NameHasher>>,
+    topics: Names<Topic>,
     slots: Vec<Slot>,
     /// Batches that take no more records, oldest first.
     full: VecDeque<Open>,
@@ -190,7 +190,8 @@ impl Accumulator {
         let led = known.partitions.iter().filter(|partition| partition.leader.is_some());
         let mut state = self.lock();
         let State { topics, slots, .. } = &mut *state;
-        let topic = topics.entry(Arc::clone(&known.name)).or_default();
+        topics.add(&known.name);
+        let Some(topic) = topics.get_mut(&known.name) else { return };
         for partition in known.partitions.iter().map(|partition| partition.index) {
             if let Err(at) = topic.slots.binary_search_by_key(&partition, |(known, _)| *known) {
                 topic.slots.insert(at, (partition, slots.len()));
@@ -209,14 +210,14 @@ impl Accumulator {
 
     /// How many partitions a topic has and which of them have a leader, if it is known.
     pub(super) fn partitions_of(&self, topic: &str) -> Option<(i32, Arc<[i32]>)> {
-        let state = self.lock();
-        let topic = state.topics.get(topic)?;
+        let mut state = self.lock();
+        let topic = state.topics.get_mut(topic)?;
         Some((topic.count, Arc::clone(&topic.led)))
     }
 
     /// The topics that records were appended to.
     pub(super) fn topics(&self) -> Vec<Arc<str>> {
-        self.lock().topics.keys().cloned().collect()
+        self.lock().topics.names().cloned().collect()
     }
 
     /// Topic and partition of a slot.
@@ -483,37 +484,6 @@ impl Topic {
     }
 }
 
-/// Hashes a topic's name, once for each record. Names are the caller's own, so nobody is out for
-/// collisions.
-#[derive(Debug, Default)]
-struct NameHasher(u64);
-
-impl Hasher for NameHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut last = [0; 8];
-        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        for word in words.iter().chain(&[last]) {
-            self.write_u64(u64::from_le_bytes(*word));
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(byte.into());
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(ODD);
-    }
-
-    fn finish(&self) -> u64 {
-        // The table looks at the highest and the lowest bits; a product's best ones are high.
-        self.0 ^ self.0 >> 32
-    }
-}
-
-/// The golden ratio's digits.
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// How many bytes are taken at once, so that the first are on their way while the next are
 /// compressed.
 const TAKEN_AT_ONCE: usize = 1 << 20;

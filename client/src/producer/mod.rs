@@ -10,6 +10,7 @@
 mod accumulator;
 mod driver;
 mod link;
+mod names;
 mod options;
 mod partitioner;
 mod ticket;

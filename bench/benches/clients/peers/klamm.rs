@@ -15,6 +15,8 @@ pub(super) async fn produce(task: &Task) {
     let client = connect(task).await;
     let mut options = ProducerOptions::default();
     options.batch_size = 256 << 10;
+    // Enough to keep five requests in flight, and little enough to stay in the processor's caches.
+    options.buffer_memory = 8 << 20;
     options.linger = Duration::from_millis(5);
     let producer = producer(&client, task, options);
     for first in (0..task.count).step_by(CHUNK) {

@@ -153,44 +153,53 @@ impl Frame {
 /// Deflates into one frame, with one hash table for all blocks.
 pub(super) struct Writer {
     table: CompressTable,
+    /// Where frames are made; only ever grows, so that its memory is cleared once.
+    frame: Vec<u8>,
 }
 
 impl Default for Writer {
     fn default() -> Self {
         // It grows by itself with the first block of 64 KiB.
-        Self { table: CompressTable::small() }
+        Self { table: CompressTable::small(), frame: Vec::new() }
     }
 }
 
 impl Writer {
+    /// Appends `input` as one frame. It is made apart, since a block needs more room than it takes in
+    /// the end, and a batch that waits for its acknowledgement should hold no such room.
     pub(super) fn deflate(&mut self, input: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let mut end = 0;
+        for block in input.chunks(BLOCK) {
+            end = self.deflate_block(block, end)?;
+        }
+        let blocks = self.frame.get(..end)?;
+        out.reserve(MAGIC.len() + DESCRIPTOR.len() + 1 + blocks.len() + 4);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&DESCRIPTOR);
         out.push(header_checksum(&DESCRIPTOR));
-        for block in input.chunks(BLOCK) {
-            self.deflate_block(block, out)?;
-        }
+        out.extend_from_slice(blocks);
         out.extend_from_slice(&END_MARK.to_le_bytes());
         Some(())
     }
 
-    fn deflate_block(&mut self, block: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let size_at = out.len();
+    /// Puts a block at a place of the frame; returns where it ends.
+    fn deflate_block(&mut self, block: &[u8], size_at: usize) -> Option<usize> {
         let start = size_at + 4;
-        out.resize(start + get_maximum_output_size(block.len()), 0);
-        let slot = out.get_mut(start..)?;
+        let room = start + get_maximum_output_size(block.len());
+        if self.frame.len() < room {
+            self.frame.resize(room, 0);
+        }
+        let slot = self.frame.get_mut(start..room)?;
         let written = compress_into_with_table(block, slot, &mut self.table).ok()?;
         let (length, stored) = if written < block.len() {
-            out.truncate(start + written);
             (written, 0)
         } else {
-            out.truncate(start);
-            out.extend_from_slice(block);
+            slot.get_mut(..block.len())?.copy_from_slice(block);
             (block.len(), STORED)
         };
         let size = u32::try_from(length).ok()? | stored;
-        *out.get_mut(size_at..)?.first_chunk_mut()? = size.to_le_bytes();
-        Some(())
+        *self.frame.get_mut(size_at..)?.first_chunk_mut()? = size.to_le_bytes();
+        Some(start + length)
     }
 }
 
