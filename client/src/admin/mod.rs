@@ -4,9 +4,13 @@
 
 mod acls;
 mod by_topic;
+mod cluster;
 mod configs;
 mod each;
+mod group_members;
+mod groups;
 mod kinds;
+mod listing;
 mod metadata;
 mod offsets;
 mod outcomes;
@@ -20,11 +24,15 @@ mod topics;
 pub use acls::{
     Acl, AclFilter, AclMatch, AclOperation, AclPattern, AclPermission, AclResource, DeletedAcl,
 };
+pub use cluster::{BrokerDescription, ClusterDescription, FeatureUpdate, Features};
 pub use configs::{
     ConfigChanges, ConfigDetail, ConfigEntry, ConfigKind, ConfigResource, ConfigSource,
     ConfigSynonym, ConfigType, Effect,
 };
-pub use metadata::Topics;
+pub use group_members::{GroupDescription, GroupMember};
+pub use groups::{GroupFilter, GroupState, GroupType, ListedGroup, MemberName};
+pub use listing::Listing;
+pub use metadata::{TopicDescription, Topics};
 pub use offsets::{ListedOffset, OffsetSpec};
 pub use positions::CommittedOffset;
 pub use quotas::{QuotaChange, QuotaEntity, QuotaFilter, QuotaMatch};
