@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admin;
 mod config;
 mod configs;
 mod connection;
@@ -44,6 +45,8 @@ mod offsets;
 mod outbox;
 mod pattern;
 mod produce;
+mod producers;
+mod records;
 mod topic_config;
 mod topics;
 mod topology;

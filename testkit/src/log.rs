@@ -87,6 +87,22 @@ pub struct Run {
     pub next_offset: i64,
 }
 
+/// What a log remembers of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerView {
+    /// The producer's id.
+    pub producer_id: i64,
+    /// Its newest epoch.
+    pub epoch: i16,
+    /// The sequence number of its last record in that epoch, -1 if there is none.
+    pub last_sequence: i32,
+    /// The largest timestamp of the last of its batches that is held, in milliseconds; -1 if none
+    /// is.
+    pub last_timestamp: i64,
+    /// The first offset of its open transaction.
+    pub transaction_start: Option<i64>,
+}
+
 /// An offset found by time, with what `ListOffsets` tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -234,6 +250,21 @@ impl PartitionLog {
         let stamp = Stamp { base_offset: offset, leader_epoch, append_time: None };
         self.push(StoredBatch::new(&marker, &stamp)?, -1);
         Ok(offset)
+    }
+
+    /// The idempotent producers that the log remembers, by rising id.
+    pub fn producers(&self) -> impl Iterator<Item = ProducerView> + '_ {
+        self.producers.each().map(|(producer_id, epoch, last_sequence)| {
+            let last =
+                self.batches.iter().rev().find(|one| one.header().producer_id == producer_id);
+            ProducerView {
+                producer_id,
+                epoch,
+                last_sequence,
+                last_timestamp: last.map_or(-1, |batch| batch.header().max_timestamp),
+                transaction_start: self.transactions.start_of(producer_id),
+            }
+        })
     }
 
     /// Whole batches from the one that holds `offset`, below `limit` (a high watermark or last

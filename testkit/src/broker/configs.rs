@@ -1,4 +1,5 @@
-//! DescribeConfigs: the settings of topics and brokers, with where each value comes from.
+//! DescribeConfigs: the settings of topics, brokers and whatever else has some, with where each
+//! value comes from.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,9 @@ use klamm_protocol::messages::describe_configs::{
     DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
+use super::admin::settings::{BROKER, FIXED, GROUP, LOGGER, METRICS, Settings, TOPIC, known};
 use super::config::ClusterConfig;
+use super::outbox::Context;
 use super::topic_config::{Kind, SETTINGS, Setting, TopicConfig};
 use super::topology::{Topology, unknown_topic};
 use crate::log::Refusal;
@@ -35,13 +38,19 @@ pub(crate) fn of_topic<'a>(
 /// Answers DescribeConfigs.
 pub(crate) fn describe(
     topology: &Topology,
-    version: i16,
+    settings: &Settings,
+    context: &Context<'_>,
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
+    let version = context.origin.version;
     let one = |resource: &DescribeConfigsResource| {
+        let name = resource.resource_name.as_str();
         let outcome = match resource.resource_type {
-            TOPIC => topic_entries(topology, &resource.resource_name),
-            BROKER => broker_entries(topology, &resource.resource_name),
+            TOPIC => topic_entries(topology, name),
+            BROKER => broker_entries(topology, settings, name),
+            LOGGER => Ok(other_entries(settings, LOGGER, name, DYNAMIC_LOGGER)),
+            METRICS => Ok(other_entries(settings, METRICS, name, DYNAMIC_METRICS)),
+            GROUP => Ok(other_entries(settings, GROUP, name, DYNAMIC_GROUP)),
             other => Err(Refusal::new(
                 ErrorCode::INVALID_REQUEST,
                 format!("resources of type {other} have no settings here"),
@@ -103,34 +112,81 @@ fn topic_entries(
     name: &str,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
     let topic = topology.topic(name).ok_or_else(|| unknown_topic(name))?;
-    let entries = of_topic(topology.config(), &topic.config);
-    let entries = entries.map(|entry| {
-        let synonym = DescribeConfigsSynonym {
-            name: entry.setting.name.to_owned(),
-            value: Some(entry.value.clone()),
-            source: entry.source,
-        };
-        DescribeConfigsResourceResult {
-            name: entry.setting.name.to_owned(),
-            value: Some(entry.value),
-            config_source: entry.source,
-            synonyms: vec![synonym],
-            config_type: entry.setting.kind.code(),
-            documentation: Some(entry.setting.about.to_owned()),
-            ..DescribeConfigsResourceResult::default()
-        }
-    });
-    Ok(entries.collect())
+    Ok(of_topic(topology.config(), &topic.config).map(described).collect())
 }
 
+fn described(entry: Entry) -> DescribeConfigsResourceResult {
+    let synonym = DescribeConfigsSynonym {
+        name: entry.setting.name.to_owned(),
+        value: Some(entry.value.clone()),
+        source: entry.source,
+    };
+    DescribeConfigsResourceResult {
+        name: entry.setting.name.to_owned(),
+        value: Some(entry.value),
+        config_source: entry.source,
+        synonyms: vec![synonym],
+        config_type: entry.setting.kind.code(),
+        documentation: Some(entry.setting.about.to_owned()),
+        ..DescribeConfigsResourceResult::default()
+    }
+}
+
+/// A broker's settings: from its file, under what was set for it or for all brokers. The empty name
+/// stands for what was set for all.
 fn broker_entries(
+    topology: &Topology,
+    settings: &Settings,
+    name: &str,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+    let mut entries = if name.is_empty() { Vec::new() } else { file_entries(topology, name)? };
+    let set_for_all = settings.of(BROKER, "").map(|set| (set, DYNAMIC_BROKERS));
+    let set_for_one = settings.of(BROKER, name).map(|set| (set, DYNAMIC_BROKER));
+    for ((setting, value), source) in set_for_all.chain(set_for_one.filter(|_| !name.is_empty())) {
+        let known = known(BROKER).iter().find(|known| known.name == setting);
+        let synonym = DescribeConfigsSynonym {
+            name: setting.to_owned(),
+            value: Some(value.to_owned()).filter(|_| known.is_some()),
+            source,
+        };
+        let at = entries.iter().position(|entry| entry.name == setting);
+        let mut entry = match at {
+            Some(at) => entries.swap_remove(at),
+            None => file_entry(setting, None, known.map_or(Kind::Text, |known| known.kind)),
+        };
+        // As in Kafka, what nobody knows may be a secret.
+        entry.is_sensitive = known.is_none();
+        entry.value.clone_from(&synonym.value);
+        entry.config_source = source;
+        entry.synonyms.insert(0, synonym);
+        entries.push(entry);
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// All settings that a resource of this kind has; `source` is where those come from that were set.
+fn other_entries(
+    settings: &Settings,
+    kind: i8,
+    name: &str,
+    source: i8,
+) -> Vec<DescribeConfigsResourceResult> {
+    let entry = |setting: &'static Setting| {
+        let set = settings.value(kind, name, setting.name);
+        described(Entry {
+            setting,
+            value: set.unwrap_or(setting.default).to_owned(),
+            source: if set.is_some() { source } else { DEFAULT },
+        })
+    };
+    known(kind).iter().map(entry).collect()
+}
+
+fn file_entries(
     topology: &Topology,
     name: &str,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
-    // The empty name stands for the defaults of all brokers, of which none is set dynamically.
-    if name.is_empty() {
-        return Ok(Vec::new());
-    }
     let broker = name.parse().ok().and_then(|node| topology.broker(node)).ok_or_else(|| {
         let message = format!("there is no broker {name}");
         Refusal::new(ErrorCode::INVALID_REQUEST, message)
@@ -158,21 +214,28 @@ fn broker_entries(
         ("num.partitions", config.default_partitions.to_string(), Kind::Int),
         ("process.roles", "broker,controller".to_owned(), Kind::List),
     ];
-    Ok(values.into_iter().map(|(name, value, kind)| broker_entry(name, value, kind)).collect())
+    Ok(values.into_iter().map(|(name, value, kind)| file_entry(name, Some(value), kind)).collect())
 }
 
-fn broker_entry(name: &str, value: String, kind: Kind) -> DescribeConfigsResourceResult {
-    DescribeConfigsResourceResult {
+fn file_entry(name: &str, value: Option<String>, kind: Kind) -> DescribeConfigsResourceResult {
+    let synonym = value.clone().map(|value| DescribeConfigsSynonym {
         name: name.to_owned(),
         value: Some(value),
-        read_only: true,
+        source: STATIC_BROKER,
+    });
+    DescribeConfigsResourceResult {
+        name: name.to_owned(),
+        value,
+        read_only: FIXED.contains(&name),
         config_source: STATIC_BROKER,
+        synonyms: synonym.into_iter().collect(),
         config_type: kind.code(),
         ..DescribeConfigsResourceResult::default()
     }
 }
 
-fn from_cluster(cluster: &ClusterConfig, setting: &'static Setting) -> Entry {
+/// A topic's setting where the topic says nothing.
+pub(crate) fn from_cluster(cluster: &ClusterConfig, setting: &'static Setting) -> Entry {
     let value = match setting.name {
         "max.message.bytes" => cluster.log.max_message_bytes.to_string(),
         "message.timestamp.type" if cluster.log.append_time => "LogAppendTime".to_owned(),
@@ -189,8 +252,11 @@ fn retention(cluster: &ClusterConfig) -> String {
 
 /// From this version on an answer tells where a value comes from, before only whether it was set.
 const SOURCES: i16 = 1;
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
 const DYNAMIC_TOPIC: i8 = 1;
+const DYNAMIC_BROKER: i8 = 2;
+const DYNAMIC_BROKERS: i8 = 3;
+const DYNAMIC_LOGGER: i8 = 6;
+const DYNAMIC_METRICS: i8 = 7;
+const DYNAMIC_GROUP: i8 = 8;
 const STATIC_BROKER: i8 = 4;
 const DEFAULT: i8 = 5;

@@ -1,6 +1,7 @@
 //! One request after another: in go its header and body, out goes its answer to the outbox, now
 //! or later. Which API is served by which handler stands here, and how each refuses.
 
+mod admin;
 mod groups;
 mod transactions;
 
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use klamm_protocol::api::{ApiKey, Request};
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::error::{DecodeError, DecodeErrorKind};
+use klamm_protocol::error::DecodeError;
 use klamm_protocol::header::{RequestHeader, decode_request};
 use klamm_protocol::messages::api_versions::ApiVersionsRequest;
 use klamm_protocol::messages::create_partitions::CreatePartitionsRequest;
@@ -24,6 +25,7 @@ use klamm_protocol::messages::offset_for_leader_epoch::OffsetForLeaderEpochReque
 use klamm_protocol::messages::produce::ProduceRequest;
 use klamm_protocol::wire::Reader;
 
+use super::admin::Admin;
 use super::config::ClusterConfig;
 use super::fetch::{self, Fetches};
 use super::group::Groups;
@@ -41,6 +43,7 @@ pub(crate) struct Machine {
     pub(crate) groups: Groups,
     pub(crate) outbox: Outbox,
     pub(crate) transactions: Transactions,
+    pub(crate) admin: Admin,
     served: Served,
 }
 
@@ -59,7 +62,8 @@ impl Machine {
             groups: Groups::new(config.max_groups, config.initial_rebalance_delay),
             outbox: Outbox::default(),
             transactions: Transactions::new(&config),
-            served: Served::new(APIS, &config),
+            admin: Admin::default(),
+            served: Served::new(&[APIS, admin::APIS].concat(), &config),
             topology: Topology::new(config),
         }
     }
@@ -134,10 +138,7 @@ impl Machine {
             | ApiKey::DescribeGroups
             | ApiKey::ConsumerGroupDescribe => self.describe_groups(incoming),
             ApiKey::DeleteGroups | ApiKey::OffsetDelete => self.remove_from_groups(incoming),
-            _ => Err(DecodeError::new(
-                0,
-                DecodeErrorKind::UnsupportedVersion { version: incoming.context.origin.version },
-            )),
+            _ => self.administer(incoming),
         }
     }
 
@@ -231,7 +232,7 @@ impl Machine {
             ApiKey::DescribeConfigs => self.reply(
                 incoming,
                 |machine, context, request: &DescribeConfigsRequest| {
-                    configs::describe(&machine.topology, context.origin.version, request)
+                    configs::describe(&machine.topology, &machine.admin.settings, context, request)
                 },
                 |_, request, code| configs::refuse(request, code),
             ),
@@ -292,7 +293,8 @@ impl Machine {
     }
 }
 
-/// What [`Machine::serve`] knows to serve; nothing else is advertised.
+/// What [`Machine::serve`] knows to serve, beside the requests of administrators; nothing else is
+/// advertised.
 const APIS: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,

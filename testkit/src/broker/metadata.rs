@@ -28,12 +28,21 @@ pub(crate) fn metadata(
             asked.iter().map(|asked| look_up(topology, asked, create)).collect()
         }
     };
+    if request.include_topic_authorized_operations {
+        for topic in topics.iter_mut().filter(|topic| topic.error_code.is_ok()) {
+            topic.topic_authorized_operations = ALL_OF_TOPIC;
+        }
+    }
     if version < NAMELESS {
         for topic in &mut topics {
             topic.name.get_or_insert_default();
         }
     }
-    MetadataResponse { topics, ..cluster_part(topology) }
+    let mut response = MetadataResponse { topics, ..cluster_part(topology) };
+    if request.include_cluster_authorized_operations {
+        response.cluster_authorized_operations = ALL_OF_CLUSTER;
+    }
+    response
 }
 
 /// The same with every topic refused.
@@ -62,7 +71,9 @@ pub(crate) fn describe_cluster(
             ..DescribeClusterResponse::default()
         };
     }
+    let rights = request.include_cluster_authorized_operations;
     DescribeClusterResponse {
+        cluster_authorized_operations: if rights { ALL_OF_CLUSTER } else { i32::MIN },
         cluster_id: topology.config().cluster_id.clone(),
         controller_id: topology.controller(),
         brokers: topology
@@ -278,6 +289,12 @@ fn availability(partition: &Partition) -> ErrorCode {
 
 /// From this version on an answer may leave out a topic's name.
 const NAMELESS: i16 = 12;
+/// What can be done with a topic, as a bit set (KIP-430): read, write, create, delete, alter,
+/// describe, and settings described and altered. Everybody may do everything here.
+const ALL_OF_TOPIC: i32 = 0b1101_1111_1000;
+/// What can be done with the cluster, as a bit set: create, alter, describe, act as a broker,
+/// settings described and altered, and write idempotently.
+const ALL_OF_CLUSTER: i32 = 0b1_1111_1010_0000;
 /// `endpoint_type` of brokers (KIP-919).
 const BROKERS: i8 = 1;
 /// Kafka's `max.request.partition.size.limit`.

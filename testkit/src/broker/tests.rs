@@ -1,5 +1,6 @@
 //! The machine driven with frames: what goes in as bytes has to come out as bytes.
 
+mod admin;
 mod consumer_groups;
 mod control;
 mod epochs;

@@ -92,7 +92,7 @@ impl TopicConfig {
 }
 
 impl Kind {
-    fn accepts(self, value: &str) -> bool {
+    pub(crate) fn accepts(self, value: &str) -> bool {
         match self {
             Self::Bool => matches!(value, "true" | "false"),
             Self::Text | Self::List => true,
@@ -120,7 +120,7 @@ fn invalid(message: String) -> Refusal {
     Refusal::new(ErrorCode::INVALID_CONFIG, message)
 }
 
-const fn setting(
+pub(crate) const fn setting(
     name: &'static str,
     default: &'static str,
     kind: Kind,
@@ -130,7 +130,7 @@ const fn setting(
 }
 
 /// No setting needs more, and each is kept as long as its topic.
-const LONGEST_VALUE: usize = 256;
+pub(crate) const LONGEST_VALUE: usize = 256;
 const FOREVER: &str = "9223372036854775807";
 
 /// Every topic setting, with Kafka's defaults.

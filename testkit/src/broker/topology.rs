@@ -3,6 +3,8 @@
 //! Replication is as simple as it can be: all replicas of a partition share one log, every live
 //! replica is in sync, and the first live one leads. Each change of leader bumps the epoch.
 
+mod replicas;
+
 use std::collections::{BTreeMap, HashMap};
 
 use fastrand::Rng;
@@ -95,6 +97,11 @@ impl Topology {
 
     pub(crate) fn config(&self) -> &ClusterConfig {
         &self.config
+    }
+
+    /// The cluster runs another level of `group.version` from now on.
+    pub(crate) fn set_group_version(&mut self, level: i16) {
+        self.config.group_version = level;
     }
 
     pub(crate) fn broker(&self, node: i32) -> Option<&Broker> {
@@ -272,6 +279,17 @@ impl Topology {
         }
         partition.lead(node);
         true
+    }
+
+    /// Gives a topic other settings, which act on its logs at once.
+    pub(crate) fn set_config(&mut self, name: &str, config: TopicConfig) {
+        let rules = config.log_rules(&self.config.log);
+        if let Some(topic) = self.topics.get_mut(name) {
+            for partition in &mut topic.partitions {
+                partition.log.set_rules(rules.clone());
+            }
+            topic.config = config;
+        }
     }
 
     /// Marks a broker dead or live and elects anew where that matters. False if nothing changed.

@@ -86,6 +86,11 @@ impl Transactions {
         })
     }
 
+    /// The cluster runs another level of `transaction.version` from now on.
+    pub(crate) fn set_level(&mut self, level: i16) {
+        self.level = level;
+    }
+
     /// A producer id that nobody had before.
     pub(crate) fn new_producer_id(&mut self) -> i64 {
         let id = self.next_producer_id;

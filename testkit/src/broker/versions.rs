@@ -10,13 +10,20 @@ use klamm_protocol::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
 
+use klamm_protocol::messages::update_features::{
+    FeatureUpdateKey, UpdatableFeatureResult, UpdateFeaturesRequest, UpdateFeaturesResponse,
+};
+
 use super::config::ClusterConfig;
+use crate::log::Refusal;
 
 /// The versions served, by API.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     ranges: BTreeMap<ApiKey, VersionRange>,
     features: Vec<Feature>,
+    /// Rises with every change of their levels.
+    features_epoch: i64,
 }
 
 /// A feature: its name, the highest level that a 4.3 broker knows, the level in force.
@@ -50,7 +57,7 @@ impl Served {
             feature("transaction.version", 2, config.transaction_version),
             feature("group.version", 1, config.group_version),
         ];
-        Self { ranges, features }
+        Self { ranges, features, features_epoch: 0 }
     }
 
     /// Whether this version of this API is served.
@@ -76,7 +83,7 @@ impl Served {
                     max_version: feature.highest,
                 })
                 .collect(),
-            finalized_features_epoch: 0,
+            finalized_features_epoch: self.features_epoch,
             finalized_features: finalized
                 .map(|feature| FinalizedFeatureKey {
                     name: feature.name.to_owned(),
@@ -95,6 +102,70 @@ impl Served {
         response.api_keys = self.list();
         response.api_keys.retain(|api| api.api_key == ApiKey::ApiVersions.code());
         response
+    }
+
+    /// The level at which the cluster runs a feature.
+    pub(crate) fn level(&self, name: &str) -> i16 {
+        self.features.iter().find(|one| one.name == name).map_or(0, |feature| feature.level)
+    }
+
+    /// Answers UpdateFeatures: all levels are set, or none.
+    pub(crate) fn update(
+        &mut self,
+        version: i16,
+        request: &UpdateFeaturesRequest,
+    ) -> UpdateFeaturesResponse {
+        let updates = &request.feature_updates;
+        let check = |one| self.check_update(version, one);
+        if let Some(refusal) = updates.iter().find_map(|one| check(one).err()) {
+            return UpdateFeaturesResponse {
+                error_message: Some(refusal.message),
+                ..self.refuse_update(refusal.code)
+            };
+        }
+        if !request.validate_only {
+            for update in updates {
+                let found = self.features.iter_mut().find(|one| one.name == update.feature);
+                if let Some(feature) = found {
+                    feature.level = update.max_version_level;
+                }
+            }
+            self.features_epoch += 1;
+        }
+        let result = |one: &FeatureUpdateKey| UpdatableFeatureResult {
+            feature: one.feature.clone(),
+            ..UpdatableFeatureResult::default()
+        };
+        let results = updates.iter().map(result).collect();
+        UpdateFeaturesResponse { results, ..UpdateFeaturesResponse::default() }
+    }
+
+    /// UpdateFeatures refused with `code`.
+    pub(crate) fn refuse_update(&self, error_code: ErrorCode) -> UpdateFeaturesResponse {
+        UpdateFeaturesResponse { error_code, ..UpdateFeaturesResponse::default() }
+    }
+
+    fn check_update(&self, version: i16, update: &FeatureUpdateKey) -> Result<(), Refusal> {
+        let (name, level) = (&update.feature, update.max_version_level);
+        let refusal = |why: String| {
+            let message = format!("Invalid update version {level} for feature {name}. {why}");
+            Err(Refusal::new(ErrorCode::INVALID_UPDATE_VERSION, message))
+        };
+        let Some(feature) = self.features.iter().find(|one| one.name == name) else {
+            return refusal("This broker does not support the feature.".to_owned());
+        };
+        if !(0..=feature.highest).contains(&level) {
+            return refusal(format!("Brokers support 0 to {}.", feature.highest));
+        }
+        let lowers = if version < UPGRADE_TYPES {
+            update.allow_downgrade
+        } else {
+            update.upgrade_type != ONLY_UP
+        };
+        if level < feature.level && !lowers {
+            return refusal("Can't downgrade without setting the upgrade type.".to_owned());
+        }
+        Ok(())
     }
 
     /// An answer that only refuses.
@@ -124,6 +195,10 @@ fn is_software_name(name: &str) -> bool {
 
 /// From this version on clients can read features that may be off (KIP-1022).
 const ZERO_LEVELS: i16 = 4;
+
+/// From this version on a request says how a downgrade is meant (KIP-778).
+const UPGRADE_TYPES: i16 = 1;
+const ONLY_UP: i8 = 1;
 
 macro_rules! offered {
     ($($key:ident $min:literal $max:literal;)*) => {
@@ -160,6 +235,27 @@ const OFFERED: &[(ApiKey, VersionRange)] = offered! {
     DeleteGroups 0 2;
     OffsetDelete 0 0;
     DescribeCluster 0 2;
+    DeleteRecords 0 2;
+    WriteTxnMarkers 1 2;
+    DescribeAcls 1 3;
+    CreateAcls 1 3;
+    DeleteAcls 1 3;
+    AlterReplicaLogDirs 1 2;
+    DescribeLogDirs 1 5;
+    CreateDelegationToken 1 3;
+    RenewDelegationToken 1 2;
+    ExpireDelegationToken 1 2;
+    DescribeDelegationToken 1 3;
+    ElectLeaders 0 2;
+    IncrementalAlterConfigs 0 1;
+    AlterPartitionReassignments 0 1;
+    ListPartitionReassignments 0 0;
+    DescribeClientQuotas 0 1;
+    AlterClientQuotas 0 1;
+    DescribeUserScramCredentials 0 0;
+    AlterUserScramCredentials 0 0;
+    UpdateFeatures 0 2;
+    DescribeProducers 0 0;
     DescribeTransactions 0 0;
     ListTransactions 0 2;
     ConsumerGroupHeartbeat 0 1;

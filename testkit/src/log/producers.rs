@@ -54,6 +54,17 @@ impl Producers {
         self.by_id.contains_key(&producer_id)
     }
 
+    /// Each producer with its epoch and its last sequence number, -1 if it has written none in that
+    /// epoch; by rising id.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (i64, i16, i32)> {
+        let mut ids: Vec<_> = self.by_id.iter().collect();
+        ids.sort_unstable_by_key(|(id, _)| **id);
+        ids.into_iter().map(|(id, producer)| {
+            let last = producer.recent.back().map_or(-1, |last| last.last_sequence);
+            (*id, producer.epoch, last)
+        })
+    }
+
     /// Judges a batch before it is appended.
     ///
     /// A producer that this partition does not know may start at any sequence, since its state

@@ -44,6 +44,11 @@ impl Transactions {
         self.open.contains_key(&producer_id)
     }
 
+    /// The first offset of a producer's open transaction.
+    pub(crate) fn start_of(&self, producer_id: i64) -> Option<i64> {
+        self.open.get(&producer_id).copied()
+    }
+
     /// The first offset of the oldest open transaction.
     pub(crate) fn first_open(&self) -> Option<i64> {
         self.open.values().copied().min()
