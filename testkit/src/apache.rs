@@ -237,8 +237,8 @@ pub fn for_test(version: &str, brokers: usize) -> Option<Kafka> {
     in_test(Kafka::start(KafkaConfig::version(version).brokers(brokers)))
 }
 
-/// One broker for all tests of this process, started by the first that asks, or `None` after saying
-/// that the test is skipped. Tests share it, so each uses topics with names of its own and leaves
+/// One broker for all tests of this process, with access rules where its version can, started by
+/// the first that asks, or `None` after saying that the test is skipped. Tests share it, so each uses topics with names of its own and leaves
 /// the broker running.
 ///
 /// # Panics
@@ -251,7 +251,9 @@ pub fn shared(version: &str) -> Option<Arc<Kafka>> {
     if let Some(kafka) = running.get(version) {
         return Some(Arc::clone(kafka));
     }
-    let kafka = Arc::new(for_test(version, 1)?);
+    let config = KafkaConfig::version(version);
+    let config = if version == OLDEST { config } else { config.access_rules() };
+    let kafka = Arc::new(in_test(Kafka::start(config))?);
     mark_failure(&kafka);
     running.insert(version.to_owned(), Arc::clone(&kafka));
     Some(kafka)

@@ -4,6 +4,8 @@
 //! The same checks run on the embedded cluster, on Apache Kafka and on Redpanda: what the embedded one gets wrong,
 //! tests of the client would never notice. They use nothing of the client, only the protocol.
 
+mod access;
+mod admin;
 mod consumer_groups;
 mod epochs;
 mod groups;
@@ -87,6 +89,20 @@ pub const CHECKS: &[Check] = &[
     Check::new("the largest timestamp is found", offsets::max_timestamp),
     Check::new("leader epochs end where they ended, in every version", epochs::ends),
     Check::new("a topic made anew is another one", epochs::made_anew),
+    Check::new("settings are set, unset, appended to and taken from", admin::settings),
+    Check::new("a wrong change leaves its resource as it was", admin::wrong_settings),
+    Check::new("records before an offset are deleted, in every version", admin::records),
+    Check::new("who may do everything is told so", admin::rights),
+    Check::new("log directories tell the sizes of replicas", admin::log_directories),
+    Check::new("elections that are not needed say so", admin::elections),
+    Check::new("impossible moves of replicas are refused", admin::reassignments),
+    Check::new("levels of features stay within what is supported", admin::features),
+    Check::new("those who write to a partition are told", admin::producers),
+    Check::new("access rules are found by their filters", access::rules),
+    Check::new("access rules that make no sense are refused", access::wrong_rules),
+    Check::new("credentials are kept and their secrets not told", access::credentials),
+    Check::new("quotas are found by the parts of their entities", access::quotas),
+    Check::new("quotas that make no sense are refused", access::wrong_quotas),
     Check::new("a group's offsets are kept", groups::committed),
     Check::new("a group without offsets has none", groups::nothing_committed),
     Check::new(

@@ -38,6 +38,16 @@ impl KafkaConfig {
         self
     }
 
+    /// Has the brokers keep and enforce access rules (versions from 3.2 on). Who has not logged in
+    /// may do everything, and so may everybody where no rule says otherwise.
+    #[must_use]
+    pub fn access_rules(self) -> Self {
+        let class = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+        self.property("authorizer.class.name", class)
+            .property("super.users", "User:ANONYMOUS")
+            .property("allow.everyone.if.no.acl.found", "true")
+    }
+
     /// Adds an argument for the Java machine, over the defaults: a heap of at most 384 MB, and only
     /// the first compiler. For measurements add `-XX:TieredStopAtLevel=4`.
     #[must_use]
