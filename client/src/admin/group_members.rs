@@ -253,7 +253,8 @@ mod tests {
         let found = assignment(Bytes::from_static(bytes)).unwrap();
         assert_eq!(found, [TopicPartition::new("t", 1), TopicPartition::new("t", 3)]);
         assert_eq!(assignment(Bytes::new()).unwrap(), []);
-        for end in 1..23 {
+        // What follows is the assignor's own, and is not read.
+        for end in 1..21 {
             assert!(assignment(Bytes::from_static(&bytes[..end])).is_err(), "{end} bytes");
         }
     }
