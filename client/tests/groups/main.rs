@@ -1,6 +1,7 @@
 //! Consumers that share topics, against an embedded cluster: who reads what, what is stored, and
 //! what happens when members come, go, hang and are fenced.
 
+mod assigned;
 #[path = "../common/mod.rs"]
 mod common;
 mod membership;
@@ -15,6 +16,7 @@ use klamm_client::consumer::{Consumer, ConsumerOptions, Event};
 use klamm_client::producer::ProducerOptions;
 use klamm_client::{Client, TopicPartition};
 use klamm_protocol::records::RecordParts;
+use klamm_testkit::broker::ClusterConfig;
 use klamm_testkit::door::EmbeddedCluster;
 use tokio::time::timeout;
 
@@ -40,6 +42,13 @@ fn options(client: &Client, change: impl FnOnce(&mut ConsumerOptions)) -> Consum
 /// Writes `count` records to each partition of a topic, numbered by their offsets.
 async fn write(door: &EmbeddedCluster, topic: &str, partitions: i32, count: u64) {
     write_to(&common::client(door).await, topic, partitions, 0..count).await;
+}
+
+/// A cluster whose coordinators want heartbeats often.
+async fn quick(brokers: i32) -> EmbeddedCluster {
+    let consumer_heartbeat_interval = Duration::from_millis(50);
+    let config = ClusterConfig { brokers, consumer_heartbeat_interval, ..ClusterConfig::default() };
+    EmbeddedCluster::start(config).await.expect("free ports")
 }
 
 fn make(door: &EmbeddedCluster, topic: &str, partitions: i32) {

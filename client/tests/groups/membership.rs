@@ -12,10 +12,18 @@ use super::*;
 
 #[tokio::test]
 async fn a_static_member_that_restarts_disturbs_nobody() {
-    let door = common::cluster(1).await;
+    a_static_member_restarts(|_| {}).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn a_static_member_restarts(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "t", 4);
     let named = |name: &'static str| {
-        move |options: &mut ConsumerOptions| options.instance_id = Some(name.to_owned())
+        move |options: &mut ConsumerOptions| {
+            change(options);
+            options.instance_id = Some(name.to_owned());
+        }
     };
     let mut a = member(&door, named("a")).await;
     let mut b = member(&door, named("b")).await;
@@ -39,7 +47,7 @@ async fn a_static_member_that_restarts_disturbs_nobody() {
 
 #[tokio::test]
 async fn a_static_member_whose_place_is_taken_is_told_and_ends() {
-    let door = common::cluster(1).await;
+    let door = quick(1).await;
     make(&door, "t", 2);
     let named = |options: &mut ConsumerOptions| options.instance_id = Some("same".to_owned());
     let mut a = member(&door, named).await;
@@ -58,10 +66,15 @@ async fn a_static_member_whose_place_is_taken_is_told_and_ends() {
 
 #[tokio::test]
 async fn members_follow_a_coordinator_that_moved() {
-    let door = common::cluster(3).await;
+    a_coordinator_moves(|_| {}).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn a_coordinator_moves(change: fn(&mut ConsumerOptions)) {
+    let door = quick(3).await;
     door.with(|cluster| cluster.create_topic("t", 2, 3)).unwrap();
     write(&door, "t", 2, 50).await;
-    let mut a = member(&door, |_| {}).await;
+    let mut a = member(&door, change).await;
     a.subscribe(["t"]).unwrap();
     until_it_has(&mut a, 2).await;
     let client = common::client(&door).await;
@@ -83,7 +96,7 @@ async fn members_follow_a_coordinator_that_moved() {
     timeout(SOON, end).await.unwrap();
     a.commit().await.unwrap();
     assert_eq!(reading.lost, 0);
-    let mut b = member(&door, |_| {}).await;
+    let mut b = member(&door, change).await;
     b.subscribe(["t"]).unwrap();
     let mut reading_b = Reading::default();
     drive(&mut [(&mut a, &mut reading), (&mut b, &mut reading_b)], |_, sizes| *sizes == [1, 1])
@@ -92,7 +105,7 @@ async fn members_follow_a_coordinator_that_moved() {
 
 #[tokio::test]
 async fn a_member_that_nobody_hears_loses_its_partitions_to_others() {
-    let door = common::cluster(1).await;
+    let door = quick(1).await;
     make(&door, "t", 2);
     write(&door, "t", 2, 10).await;
     let short =
@@ -120,14 +133,22 @@ async fn a_member_that_nobody_hears_loses_its_partitions_to_others() {
 
 #[tokio::test]
 async fn a_consumer_that_is_not_asked_for_long_leaves_and_comes_back() {
-    let door = common::cluster(1).await;
+    a_consumer_sleeps(|_| {}).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn a_consumer_sleeps(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "t", 2);
     write(&door, "t", 2, 10).await;
-    let mut a =
-        member(&door, |options| options.max_poll_interval = Duration::from_millis(500)).await;
+    let mut a = member(&door, |options| {
+        change(options);
+        options.max_poll_interval = Duration::from_millis(500);
+    })
+    .await;
     a.subscribe(["t"]).unwrap();
     let held = records(&mut a).await;
-    let mut b = member(&door, |_| {}).await;
+    let mut b = member(&door, change).await;
     b.subscribe(["t"]).unwrap();
     let mut reading_b = Reading::default();
     drive(&mut [(&mut b, &mut reading_b)], |all, sizes| sizes[0] == 2 && all[0].count() == 20)
@@ -144,10 +165,15 @@ async fn a_consumer_that_is_not_asked_for_long_leaves_and_comes_back() {
 
 #[tokio::test]
 async fn a_pattern_takes_up_topics_that_are_made_later() {
-    let door = common::cluster(1).await;
+    a_pattern_grows(|_| {}).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn a_pattern_grows(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "orders-1", 1);
     make(&door, "other", 1);
-    let mut a = member(&door, |_| {}).await;
+    let mut a = member(&door, change).await;
     a.subscribe_pattern("orders-.*").unwrap();
     until_it_has(&mut a, 1).await;
     make(&door, "orders-2", 2);
@@ -161,10 +187,19 @@ async fn a_pattern_takes_up_topics_that_are_made_later() {
 
 #[tokio::test]
 async fn partitions_that_are_added_are_read_from_their_beginning() {
-    let door = common::cluster(1).await;
+    a_topic_grows(|_| {}).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn a_topic_grows(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "t", 1);
     write(&door, "t", 1, 10).await;
-    let mut a = member(&door, |options| options.offset_reset = OffsetReset::Latest).await;
+    let mut a = member(&door, |options| {
+        change(options);
+        options.offset_reset = OffsetReset::Latest;
+    })
+    .await;
     a.subscribe(["t"]).unwrap();
     until_it_has(&mut a, 1).await;
     while a.position(&t(0)) != Some(10) {
@@ -182,7 +217,7 @@ async fn partitions_that_are_added_are_read_from_their_beginning() {
 
 #[tokio::test]
 async fn a_topic_that_does_not_exist_yet_is_read_once_it_does() {
-    let door = common::cluster(1).await;
+    let door = quick(1).await;
     let mut a = member(&door, |_| {}).await;
     a.subscribe(["later"]).unwrap();
     assert!(timeout(Duration::from_millis(500), a.next()).await.is_err());
@@ -193,7 +228,7 @@ async fn a_topic_that_does_not_exist_yet_is_read_once_it_does() {
 
 #[tokio::test]
 async fn a_group_that_refuses_for_good_ends_the_stream_with_its_word() {
-    let door = common::cluster(1).await;
+    let door = quick(1).await;
     make(&door, "t", 1);
     let rule = Intercept::on(ApiKey::JoinGroup).fail(ErrorCode::GROUP_AUTHORIZATION_FAILED);
     door.with(|cluster| cluster.intercept(rule));

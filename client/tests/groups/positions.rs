@@ -281,3 +281,52 @@ async fn a_consumer_without_a_group_reads_and_stores_nothing() {
     consumer.assign([]).unwrap();
     assert!(consumer.assignment().is_empty());
 }
+
+/// One future that holds up another because both want the same connection, and nobody polls it.
+#[tokio::test]
+async fn a_consumer_that_is_not_polled_holds_up_nobody() {
+    let door = ten().await;
+    let config = common::config(&door.bootstrap());
+    let client = Client::connect(config).await.unwrap();
+    let mut consumer = client.consumer(options(&client, |_| {})).unwrap();
+    consumer.assign([t(0)]).unwrap();
+    // It has begun to ask, and is left alone in the middle of it, after any number of steps.
+    for polls in 0..40 {
+        let mut left = polls;
+        let few = std::future::poll_fn(|cx| {
+            if left == 0 {
+                return std::task::Poll::Ready(());
+            }
+            left -= 1;
+            let polled = futures_core::Stream::poll_next(std::pin::Pin::new(&mut consumer), cx);
+            cx.waker().wake_by_ref();
+            drop(polled);
+            std::task::Poll::Pending
+        });
+        few.await;
+        timeout(SOON, client.committed_offsets("g", None)).await.expect("no wait").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn records_are_fetched_from_a_replica_in_the_own_rack() {
+    let racks = vec!["a".to_owned(), "b".to_owned()];
+    let config = ClusterConfig { brokers: 2, racks, ..ClusterConfig::default() };
+    let door = EmbeddedCluster::start(config).await.expect("free ports");
+    door.with(|cluster| cluster.create_topic("t", 1, 2)).unwrap();
+    write(&door, "t", 1, 50).await;
+    let leader = door.with(|cluster| cluster.leader("t", 0)).unwrap().node;
+    let (near, rack) = if leader == 1 { (2, "b") } else { (1, "a") };
+    let config = common::config(&door.bootstrap()).with_client_rack(rack.to_owned());
+    let client = Client::connect(config).await.unwrap();
+    let seen = door.with(|cluster| cluster.intercept(Intercept::on(ApiKey::Fetch).at(near)));
+    let mut consumer = client.consumer(options(&client, |_| {})).unwrap();
+    consumer.assign([t(0)]).unwrap();
+    let mut reading = Reading::default();
+    drive(&mut [(&mut consumer, &mut reading)], |all, _| all[0].count() == 50).await;
+    assert!(door.with(|cluster| cluster.control().matched(seen)) > 0);
+    // The follower dies, and the leader goes on.
+    door.with(|cluster| cluster.kill(near));
+    append(&door, 50, 0).await;
+    drive(&mut [(&mut consumer, &mut reading)], |all, _| all[0].count() == 51).await;
+}

@@ -19,7 +19,7 @@ fn cooperative(options: &mut ConsumerOptions) {
 
 #[tokio::test]
 async fn a_lone_member_reads_everything_and_goes_on_where_it_was() {
-    let door = common::cluster(1).await;
+    let door = quick(1).await;
     make(&door, "t", 3);
     write(&door, "t", 3, 100).await;
     let mut consumer = member(&door, |_| {}).await;
@@ -52,8 +52,8 @@ async fn write_more(door: &EmbeddedCluster, number: u64) {
 
 /// Members join and leave while records are read; each record is read, and nothing is stored that
 /// was not.
-async fn three_members_come_and_go(change: fn(&mut ConsumerOptions)) {
-    let door = common::cluster(2).await;
+pub(crate) async fn three_members_come_and_go(change: fn(&mut ConsumerOptions)) {
+    let door = quick(2).await;
     make(&door, "t", 6);
     write(&door, "t", 6, 200).await;
     let mut a = member(&door, change).await;
@@ -114,13 +114,18 @@ async fn members_that_commit_by_themselves_come_and_go_and_everything_is_read() 
 
 #[tokio::test]
 async fn a_cooperative_member_is_asked_only_for_what_another_gets() {
-    let door = common::cluster(1).await;
+    only_what_another_gets(cooperative).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn only_what_another_gets(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "t", 4);
-    let mut a = member(&door, cooperative).await;
+    let mut a = member(&door, change).await;
     a.subscribe(["t"]).unwrap();
     let mut reading_a = Reading::default();
     drive(&mut [(&mut a, &mut reading_a)], |_, sizes| sizes[0] == 4).await;
-    let mut b = member(&door, cooperative).await;
+    let mut b = member(&door, change).await;
     b.subscribe(["t"]).unwrap();
     let mut reading_b = Reading::default();
     drive(&mut [(&mut a, &mut reading_a), (&mut b, &mut reading_b)], |_, sizes| *sizes == [2, 2])
@@ -130,17 +135,26 @@ async fn a_cooperative_member_is_asked_only_for_what_another_gets() {
 
 #[tokio::test]
 async fn what_is_acknowledged_late_is_never_stored() {
-    let door = common::cluster(1).await;
+    late_acknowledgements(eager).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn late_acknowledgements(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "t", 2);
     write(&door, "t", 2, 10).await;
     let mut a = member(&door, |options| {
-        eager(options);
+        change(options);
         options.auto_commit = Some(Duration::from_millis(20));
     })
     .await;
     a.subscribe(["t"]).unwrap();
-    let held = records(&mut a).await;
-    let mut b = member(&door, eager).await;
+    let mut held = BTreeMap::new();
+    while held.len() < 2 {
+        let records = records(&mut a).await;
+        held.insert(records.partition().clone(), records);
+    }
+    let mut b = member(&door, change).await;
     b.subscribe(["t"]).unwrap();
     // The member is told, does not acknowledge, and goes on: so it has let go.
     let mut reading_b = Reading::default();
@@ -157,13 +171,15 @@ async fn what_is_acknowledged_late_is_never_stored() {
             () = async { loop { reading_b.step(&mut b).await; } } => unreachable!(),
         }
     };
-    assert_eq!(both.await.len(), 2);
+    let revoked = both.await;
     let mut reading_a = Reading::default();
     drive(&mut [(&mut a, &mut reading_a), (&mut b, &mut reading_b)], |_, sizes| *sizes == [1, 1])
         .await;
-    assert!(!a.ack(&held.receipt()));
-    assert!(!a.acknowledger().ack(&held.receipt()));
-    let gone = held.partition().clone();
+    for gone in &revoked {
+        assert!(!a.ack(&held[gone].receipt()));
+        assert!(!a.acknowledger().ack(&held[gone].receipt()));
+    }
+    let gone = revoked.first().expect("b got a partition that a had").clone();
     let there = b.assignment();
     let error = a.commit_offsets(&[(there[0].clone(), position(1))]).await.unwrap_err();
     assert_eq!(error.kind(), klamm_client::ErrorKind::Usage);
@@ -180,18 +196,23 @@ fn position(offset: i64) -> klamm_client::admin::CommittedOffset {
 
 #[tokio::test]
 async fn a_revocation_waits_for_the_caller_and_what_it_acknowledges_then_is_stored() {
-    let door = common::cluster(1).await;
+    a_revocation_waits(eager).await;
+}
+
+/// As the test says, for members of either protocol.
+pub(crate) async fn a_revocation_waits(change: fn(&mut ConsumerOptions)) {
+    let door = quick(1).await;
     make(&door, "t", 1);
     write(&door, "t", 1, 10).await;
     let mut a = member(&door, |options| {
-        eager(options);
+        change(options);
         options.auto_commit = Some(Duration::from_secs(3600));
     })
     .await;
     a.subscribe(["t"]).unwrap();
     let held = records(&mut a).await;
     let end = held.range().end;
-    let mut b = member(&door, eager).await;
+    let mut b = member(&door, change).await;
     b.subscribe(["t"]).unwrap();
     let joins = door.with(|cluster| cluster.intercept(Intercept::on(ApiKey::SyncGroup)));
     let revoked = async {
@@ -222,7 +243,7 @@ async fn a_revocation_waits_for_the_caller_and_what_it_acknowledges_then_is_stor
 
 #[tokio::test]
 async fn a_dropped_consumer_leaves_its_partitions_to_others_at_once() {
-    let door = common::cluster(1).await;
+    let door = quick(1).await;
     make(&door, "t", 2);
     let mut a = member(&door, |_| {}).await;
     a.subscribe(["t"]).unwrap();
@@ -237,7 +258,7 @@ async fn a_dropped_consumer_leaves_its_partitions_to_others_at_once() {
 
 #[tokio::test]
 async fn answers_that_are_lost_on_the_way_lose_no_record() {
-    let door = common::cluster(2).await;
+    let door = quick(2).await;
     make(&door, "t", 4);
     write(&door, "t", 4, 100).await;
     door.with(|cluster| {

@@ -1,5 +1,5 @@
-//! The classic member, case by case. Random worlds with the embedded broker as coordinator are in
-//! the testkit's `groups_world`.
+//! The classic member, case by case. Whole groups, with the embedded broker as coordinator, are in the
+//! client's tests.
 
 use super::*;
 use crate::assign::{Assignment, TopicLayout};
