@@ -215,3 +215,14 @@ fn a_partition_does_not_go_back_to_a_holder_that_has_unsubscribed() {
         assert_eq!(shares["b"], [TopicPartition::new("y", 0)], "{assignor}");
     }
 }
+
+#[test]
+fn who_names_a_topic_twice_gets_nothing_of_one_that_it_leaves_out() {
+    let group = members(&["a: s t", "b: s s"]);
+    let topics = topics(&[("s", 1), ("t", 2)]);
+    for assignor in [Assignor::Sticky, Assignor::CooperativeSticky] {
+        let shares = assignor.assign(&group, &topics);
+        assert!(shares["b"].iter().all(|part| &*part.topic == "s"), "{assignor}: {shares:?}");
+        assert_eq!(shares.values().map(Vec::len).sum::<usize>(), 3, "{assignor}");
+    }
+}
