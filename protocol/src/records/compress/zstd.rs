@@ -3,7 +3,10 @@
 
 use super::{Fault, Output, scratch_of};
 use structured_zstd::decoding::errors::FrameDecoderError;
-use structured_zstd::decoding::{FrameDecoder, frame_decompressed_bound};
+use structured_zstd::decoding::{
+    FrameDecoder, FrameMagic, find_frame_compressed_size, frame_decompressed_bound,
+    frame_header_size, frame_magic,
+};
 use structured_zstd::encoding::{CompressionLevel, FrameCompressor};
 
 /// Inflates frames.
@@ -26,6 +29,7 @@ impl Reader {
         out: &mut Output,
         scratch: &mut Vec<u8>,
     ) -> Result<(), Fault> {
+        refuse_hidden_content(input)?;
         let most = out.room();
         let mut guess = Self::first_guess(input, scratch.len()).min(most);
         loop {
@@ -49,6 +53,26 @@ impl Reader {
         let claimed = frame_decompressed_bound(input).ok().and_then(|n| usize::try_from(n).ok());
         claimed.unwrap_or(sane).min(sane)
     }
+}
+
+/// Refuses a frame that declares to be empty and holds more than its one empty block: the decoder
+/// would expand all of it (128 KiB for as little as four bytes) before it compares.
+fn refuse_hidden_content(mut input: &[u8]) -> Result<(), Fault> {
+    while !input.is_empty() {
+        let size = find_frame_compressed_size(input).map_err(|_| Fault::Corrupt)?;
+        let (frame, rest) = input.split_at_checked(size).ok_or(Fault::Corrupt)?;
+        if frame_magic(frame) == Some(FrameMagic::Zstd)
+            && frame_decompressed_bound(frame).map_err(|_| Fault::Corrupt)? == 0
+        {
+            let header = frame_header_size(frame).map_err(|_| Fault::Corrupt)?;
+            let blocks = frame.get(header..).unwrap_or_default();
+            if !blocks.starts_with(&EMPTY_LAST_BLOCK) {
+                return Err(Fault::Corrupt);
+            }
+        }
+        input = rest;
+    }
+    Ok(())
 }
 
 /// Compression state at one level.
@@ -81,5 +105,7 @@ impl Writer {
     }
 }
 
+/// A block header of RFC 8878, 3.1.1.2: the last one, raw, no bytes.
+const EMPTY_LAST_BLOCK: [u8; 3] = [1, 0, 0];
 /// The first guess at the size of a frame that does not tell, in bytes: a block's maximum.
 const FIRST_GUESS: usize = 128 << 10;
