@@ -188,10 +188,8 @@ mod tests {
         let second = committer.clone().commit_async(&[range(0, 7)]);
         let queued = committer.queued();
         assert_eq!(queued.values().copied().collect::<Vec<_>>(), [10, 5]);
-        let mut queue = committer.lock();
-        queue.settle(&TopicPartition::new("t", 0), 10, None);
-        queue.answer();
-        drop(queue);
+        committer.lock().settle(&TopicPartition::new("t", 0), 10, None);
+        committer.lock().answer();
         assert_eq!(second.await.unwrap()[&TopicPartition::new("t", 0)], 7);
         assert_eq!(committer.close()[&TopicPartition::new("t", 1)], 5);
         assert!(first.await.unwrap_err().message().contains("t-1 were committed"));

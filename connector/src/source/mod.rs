@@ -4,8 +4,11 @@
 //! read as a stream of Arrow batches.
 
 mod batch;
+mod feed;
+mod group;
 mod lookup;
 mod micro_batch;
+pub mod pool;
 mod reader;
 mod stream;
 
