@@ -413,6 +413,46 @@ async fn b260_a_partition_keeps_its_worker_and_follows_its_host() {
     assert_eq!(fixed.locations(&all)[2], Some(&elsewhere));
 }
 
+#[tokio::test]
+async fn b262_readers_are_kept_while_they_are_idle_and_never_for_another_attempt() {
+    let world = filled(&["t"], 16).await;
+    let read = ranges(&world, &[(0, 8), (8, 16)], &[]).await.unwrap();
+    let first = read.range(0).unwrap();
+    let used = || {
+        let counters = read.readers().unwrap();
+        (counters.created, counters.reused, counters.idle)
+    };
+    first.collect().await.unwrap();
+    assert_eq!(used(), (1, 0, 1));
+    read.range(1).unwrap().collect().await.unwrap();
+    first.take(3).await.unwrap();
+    assert_eq!(used(), (1, 2, 1), "of one partition, whatever the offsets");
+    first.again().collect().await.unwrap();
+    assert_eq!(used(), (2, 2, 0), "the kept one is closed, and the new one not kept");
+    let (one, two) = tokio::join!(first.collect(), first.collect());
+    assert_eq!((one.unwrap().len(), two.unwrap().len()), (8, 8));
+    assert_eq!(used(), (4, 2, 2), "one is busy, so there are two");
+    let off = ("spark.streaming.kafka.consumer.cache.enabled", "false");
+    let uncached = ranges(&world, &[(0, 8)], &[off]).await.unwrap();
+    assert_eq!(uncached.collect().await.unwrap().len(), 8);
+    assert_eq!(uncached.readers(), None);
+}
+
+#[tokio::test]
+async fn b262_over_the_capacity_idle_readers_are_closed() {
+    let world = World::new(&[("t", 6)]).await;
+    (0..6).for_each(|id| world.append("t", id, 1, &["v"]));
+    let capacity = ("spark.streaming.kafka.consumer.cache.maxCapacity", "4");
+    let all = (0..6).map(|id| OffsetRange::new(tp("t", id), 0, 1)).collect();
+    let consistent = LocationStrategy::PreferConsistent;
+    let read = RangeRead::connect(options(&world, &[capacity]), all, consistent).await.unwrap();
+    for index in 0..6 {
+        assert_eq!(read.range(index).unwrap().collect().await.unwrap().len(), 1);
+    }
+    let counters = read.readers().unwrap();
+    assert_eq!((counters.total(), counters.evicted), (4, 2));
+}
+
 #[test]
 fn b263_ranges_are_equal_by_all_four_fields_and_print_as_sparks() {
     let range = OffsetRange::new(tp("t", 0), 0, 10);

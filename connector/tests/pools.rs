@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use common::{World, collect, numbers, refs};
 use klamm_client::consumer::{OffsetRange as Wanted, ReadOptions};
 use klamm_client::{Client, Config};
@@ -16,6 +14,8 @@ use klamm_connector::source::pool::{Pools, ReaderKey, ReaderLease, ReaderPool};
 use klamm_connector::source::{KafkaSource, StreamSource as _};
 use klamm_protocol::api::ApiKey;
 use klamm_protocol::code::ErrorCode;
+use klamm_protocol::header::{decode_request, decode_request_header};
+use klamm_protocol::messages::fetch::FetchRequest;
 use klamm_testkit::control::Intercept;
 
 fn range(from: i64, until: i64) -> OffsetRange {
@@ -235,20 +235,38 @@ fn wanted(start: i64, stop: i64) -> Wanted {
     Wanted { topic: "t".into(), partition: 0, start, stop }
 }
 
-/// Prints what a micro-batch of one record takes from the source, with what is kept and without. Asserts no time.
 #[tokio::test]
-async fn the_way_of_one_record_through_the_source_is_timed() {
+async fn a_kept_reader_opens_one_session_where_new_ones_open_one_each() {
     let world = World::new(&[("t", 1)]).await;
+    world.append("t", 0, 1, &refs(&numbers(0, 30)));
     let client = client(&world).await;
-    let mut source = source(&world, &client).await;
-    let mut times = Vec::new();
-    for offset in 0..200 {
-        world.append("t", 0, 1, &[&offset.to_string()]);
-        let begun = Instant::now();
-        assert_eq!(values(&mut source, offset, offset + 1).await.unwrap().len(), 1);
-        times.push(begun.elapsed());
+    let rule = world.cluster.with(|cluster| cluster.intercept(Intercept::on(ApiKey::Fetch)));
+    let mut seen = 0;
+    let mut sessions = || {
+        let frames: Vec<_> = world.cluster.with(|cluster| {
+            let observed = cluster.control().observed(rule);
+            observed.map(|one| (one.frame.clone(), one.api_version)).collect()
+        });
+        let epochs = frames.into_iter().skip(seen).map(|(frame, version)| {
+            let (_, body) = decode_request_header(frame).unwrap();
+            decode_request::<FetchRequest>(body, version).unwrap().session_epoch
+        });
+        let epochs: Vec<_> = epochs.collect();
+        seen += epochs.len();
+        (epochs.len(), epochs.iter().filter(|epoch| **epoch == 0).count())
+    };
+    for offset in 0..20 {
+        let ranges = vec![wanted(offset, offset + 1)];
+        let mut reader = client.read_ranges(ranges, ReadOptions::default());
+        while let Some(batch) = reader.next().await {
+            batch.unwrap();
+        }
     }
-    times.sort();
-    let median = times.get(100).copied().unwrap_or(Duration::ZERO);
-    println!("median {median:?}, {} fetches, {} connections", fetches(&client), opened(&client));
+    assert_eq!(sessions(), (20, 20), "requests, and sessions that they open");
+    let mut source = source(&world, &client).await;
+    source.pools().fetched.close();
+    for offset in 0..20 {
+        values(&mut source, offset, offset + 1).await.unwrap();
+    }
+    assert_eq!(sessions(), (20, 1));
 }

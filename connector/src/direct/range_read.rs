@@ -12,21 +12,22 @@ use klamm_client::Client;
 
 use super::location::{Executor, LocationStrategy, choose};
 use super::options::DirectOptions;
-use super::reading::Reading;
+use super::reading::{Readers, Reading};
 use super::record::{self, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::TopicPartition;
 use crate::offsets::range::OffsetRange;
+use crate::options::PoolOptions;
 use crate::rows::RowDecoder;
 use crate::sink::{RowStream, next_rows};
 use crate::source;
+use crate::source::pool::{PoolCounters, ReaderPool};
 
 /// Ranges of offsets with the means to read them. Every call reads anew, and gives the same records as long as the
 /// topics have them.
 #[derive(Clone, Debug)]
 pub struct RangeRead {
-    client: Client,
-    options: Arc<DirectOptions>,
+    readers: Readers,
     ranges: Arc<[OffsetRange]>,
     hosts: Arc<BTreeMap<TopicPartition, String>>,
 }
@@ -59,18 +60,33 @@ impl RangeRead {
         location: LocationStrategy,
     ) -> Result<Self> {
         let hosts = check_location(&location)?;
-        Self::at(client, Arc::new(options), ranges, hosts)
+        let pool = reader_pool(&options);
+        let readers = Readers { client, options: Arc::new(options), pool, attempt: 0 };
+        Self::at(readers, ranges, hosts)
     }
 
     /// Ranges whose hosts are known.
     pub(super) fn at(
-        client: Client,
-        options: Arc<DirectOptions>,
+        readers: Readers,
         ranges: Vec<OffsetRange>,
         hosts: BTreeMap<TopicPartition, String>,
     ) -> Result<Self> {
         ranges.iter().try_for_each(check_range)?;
-        Ok(Self { client, options, ranges: ranges.into(), hosts: Arc::new(hosts) })
+        Ok(Self { readers, ranges: ranges.into(), hosts: Arc::new(hosts) })
+    }
+
+    /// The same ranges for another attempt, after one that failed: it takes no reader that was kept, closes those that
+    /// are idle, and leaves none behind.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut again = self.clone();
+        again.readers.attempt = again.readers.attempt.saturating_add(1);
+        again
+    }
+
+    /// How the kept readers are used; `None` where none are kept.
+    pub fn readers(&self) -> Option<PoolCounters> {
+        self.readers.pool.as_ref().map(ReaderPool::counters)
     }
 
     /// The ranges, in the order given.
@@ -98,7 +114,7 @@ impl RangeRead {
     /// # Errors
     /// As [`RangeRead::collect`], where it reads.
     pub async fn count(&self) -> Result<u64> {
-        if !self.options.allow_gaps() {
+        if !self.readers.options.allow_gaps() {
             return Ok(self.size());
         }
         let mut count = 0;
@@ -114,7 +130,7 @@ impl RangeRead {
     /// # Errors
     /// As [`RangeRead::collect`], where it reads.
     pub async fn is_empty(&self) -> Result<bool> {
-        if self.size() == 0 || !self.options.allow_gaps() {
+        if self.size() == 0 || !self.readers.options.allow_gaps() {
             return Ok(self.size() == 0);
         }
         Ok(self.take(1).await?.is_empty())
@@ -131,12 +147,14 @@ impl RangeRead {
                 break;
             }
             let mut range = range.clone();
-            if !self.options.allow_gaps() {
+            if !self.readers.options.allow_gaps() {
                 let missing = i64::try_from(count - records.len()).unwrap_or(i64::MAX);
                 range.until = range.until.min(range.from.saturating_add(missing));
             }
             let mut reading = self.reading(&[range]);
-            while records.len() < count
+            // A range that was cut to size is read to its end, so that its reader can be kept.
+            let cut = !self.readers.options.allow_gaps();
+            while (cut || records.len() < count)
                 && let Some(batch) = reading.next().await
             {
                 record::append(&batch?, count, &mut records)?;
@@ -187,7 +205,7 @@ impl RangeRead {
     }
 
     fn reading(&self, ranges: &[OffsetRange]) -> Reading {
-        Reading::new(&self.client, Arc::clone(&self.options), ranges)
+        Reading::new(&self.readers, ranges)
     }
 
     fn size(&self) -> u64 {
@@ -275,6 +293,13 @@ impl Stream for Rows {
             }
         }
     }
+}
+
+/// The pool that the options ask for.
+pub(super) fn reader_pool(options: &DirectOptions) -> Option<ReaderPool> {
+    let cache = options.cache();
+    let limits = PoolOptions { capacity: cache.max_capacity, ..PoolOptions::default() };
+    cache.enabled.then(|| ReaderPool::new(&limits))
 }
 
 /// The hosts that a strategy names by itself.

@@ -13,37 +13,79 @@ use super::record::malformed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::TopicPartition;
 use crate::offsets::range::OffsetRange;
+use crate::source::pool::{ReaderKey, ReaderLease, ReaderPool};
 
-/// A read under way.
+/// Where readers come from.
+#[derive(Clone, Debug)]
+pub(super) struct Readers {
+    pub(super) client: Client,
+    pub(super) options: Arc<DirectOptions>,
+    /// Readers of earlier reads; `None` to have a new one each time.
+    pub(super) pool: Option<ReaderPool>,
+    /// How often this read was tried before. A read that is tried again neither uses nor leaves a kept reader.
+    pub(super) attempt: u32,
+}
+
+/// A read under way. Dropped before its end, its reader is closed.
 pub(super) struct Reading {
-    reader: RangeReader,
+    reader: Reader,
+    readers: Readers,
     options: Arc<DirectOptions>,
     /// What is still expected of each partition.
     left: HashMap<TopicPartition, Range<i64>>,
 }
 
+enum Reader {
+    Waiting(Vec<Wanted>),
+    Own(RangeReader),
+    Leased(ReaderLease),
+    Ended,
+}
+
 impl Reading {
-    /// A read of these ranges, which are of distinct partitions. Nothing is contacted yet.
-    pub(super) fn new(
-        client: &Client,
-        options: Arc<DirectOptions>,
-        ranges: &[OffsetRange],
-    ) -> Self {
-        let mut read = ReadOptions::from_config(client.config());
-        read.poll_timeout = options.poll_timeout();
+    /// A read of these ranges, which are of distinct partitions. Nothing is contacted yet, and no reader taken.
+    pub(super) fn new(readers: &Readers, ranges: &[OffsetRange]) -> Self {
         let ranges = || ranges.iter().filter(|range| range.size() > 0);
-        let wanted = ranges().map(wanted).collect();
         let left = ranges().map(|one| (one.topic_partition.clone(), one.from..one.until)).collect();
-        Self { reader: client.read_ranges(wanted, read), options, left }
+        let reader = Reader::Waiting(ranges().map(wanted).collect());
+        Self { reader, readers: readers.clone(), options: Arc::clone(&readers.options), left }
     }
 
-    /// The next batch, `None` once all ranges are read. Cancel safe.
+    /// The next batch, `None` once all ranges are read. Cancel safe. After an error it has ended.
     pub(super) async fn next(&mut self) -> Option<Result<FetchedBatch>> {
-        match self.reader.next().await {
+        if let Reader::Waiting(wanted) = &mut self.reader {
+            let wanted = std::mem::take(wanted);
+            match self.readers.open(&self.left, wanted) {
+                Ok(reader) => self.reader = reader,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let next = match &mut self.reader {
+            Reader::Own(reader) => reader.next().await,
+            Reader::Leased(lease) => lease.next().await,
+            Reader::Waiting(_) | Reader::Ended => None,
+        };
+        let next = match next {
             Some(Ok(batch)) => Some(self.check(&batch).map(|()| batch)),
             Some(Err(error)) => Some(Err(self.failed(error))),
-            None => self.check_ends().err().map(Err),
+            None => self.finish().err().map(Err),
+        };
+        if matches!(next, Some(Err(_))) {
+            self.reader = Reader::Ended;
+            self.left.clear();
         }
+        next
+    }
+
+    /// Everything was read: the reader is for the next who asks.
+    fn finish(&mut self) -> Result<()> {
+        self.check_ends()?;
+        if let Reader::Leased(lease) = std::mem::replace(&mut self.reader, Reader::Ended)
+            && self.readers.attempt == 0
+        {
+            lease.give_back();
+        }
+        Ok(())
     }
 
     /// Whether the batch goes on where the one before ended.
@@ -123,6 +165,31 @@ impl Reading {
                 tp.topic, tp.partition
             ),
         )
+    }
+}
+
+impl Readers {
+    /// A reader for these ranges: one that was kept for the same partition, or for all of them together.
+    fn open(
+        &self,
+        left: &HashMap<TopicPartition, Range<i64>>,
+        wanted: Vec<Wanted>,
+    ) -> Result<Reader> {
+        let mut read = ReadOptions::from_config(self.client.config());
+        read.poll_timeout = self.options.poll_timeout();
+        if wanted.is_empty() {
+            return Ok(Reader::Ended);
+        }
+        let Some(pool) = &self.pool else {
+            return Ok(Reader::Own(self.client.read_ranges(wanted, read)));
+        };
+        let one = left.keys().next().filter(|_| left.len() == 1);
+        let group = self.options.executor_group().into();
+        let key = ReaderKey { group, partition: one.cloned() };
+        let made_with = (&self.client, self.options.client());
+        let mut lease = pool.lease(&key, self.attempt, made_with, &read)?;
+        lease.add(wanted)?;
+        Ok(Reader::Leased(lease))
     }
 }
 

@@ -13,14 +13,16 @@ use super::commit::{CommitReceipt, Committer, Unsent};
 use super::location::{Executor, LocationStrategy};
 use super::lookup;
 use super::options::{DirectOptions, OffsetReset};
-use super::range_read::{RangeRead, check_range};
+use super::range_read::{RangeRead, check_range, reader_pool};
 use super::rate::{Backpressure, BatchDone, Limits, RateEstimator};
+use super::reading::Readers;
 use super::state::{StoredBatch, StreamState};
 use super::strategy::ConsumerStrategy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::range::{OffsetRange, between};
 use crate::offsets::{PartitionOffsets, TopicPartition, list};
 use crate::source;
+use crate::source::pool::ReaderPool;
 
 /// A stream of batches over some partitions.
 ///
@@ -41,6 +43,7 @@ pub struct DirectStream {
     open: BTreeMap<i64, Vec<OffsetRange>>,
     commits: Committer,
     backpressure: Option<Backpressure>,
+    pool: Option<ReaderPool>,
     due: Option<Instant>,
     last_time: i64,
 }
@@ -131,6 +134,7 @@ impl DirectStream {
         Ok(Self {
             backpressure: options.backpressure().map(|given| Backpressure::new(given, interval)),
             commits: Committer::new(options.group_id()),
+            pool: reader_pool(&options),
             client,
             options: Arc::new(options),
             strategy: Box::new(strategy),
@@ -199,7 +203,8 @@ impl DirectStream {
             )));
         }
         if let Some(StoredBatch { time, ranges }) = self.restored.front().cloned() {
-            let batch = self.batch(time, ranges).await?;
+            // A reader that was kept may be what has failed.
+            let batch = self.batch(time, ranges, None).await?;
             self.restored.pop_front();
             return Ok(batch);
         }
@@ -211,7 +216,8 @@ impl DirectStream {
         let ends = Limits::new(&self.options, rate, self.interval).ends(&from, &latest);
         let ranges = between(&from, &ends)?;
         ranges.iter().try_for_each(check_range)?;
-        let batch = self.batch(since_1970().max(self.last_time + 1), ranges).await?;
+        let time = since_1970().max(self.last_time + 1);
+        let batch = self.batch(time, ranges, self.pool.clone()).await?;
         self.positions = ends;
         Ok(batch)
     }
@@ -306,7 +312,12 @@ impl DirectStream {
         Ok(positions)
     }
 
-    async fn batch(&mut self, time: i64, ranges: Vec<OffsetRange>) -> Result<DirectBatch> {
+    async fn batch(
+        &mut self,
+        time: i64,
+        ranges: Vec<OffsetRange>,
+        pool: Option<ReaderPool>,
+    ) -> Result<DirectBatch> {
         let hosts = match &self.location {
             LocationStrategy::PreferConsistent => BTreeMap::new(),
             LocationStrategy::PreferFixed(hosts) => hosts.clone(),
@@ -316,7 +327,8 @@ impl DirectStream {
             }
         };
         let (client, options) = (self.client.clone(), Arc::clone(&self.options));
-        let read = RangeRead::at(client, options, ranges.clone(), hosts)?;
+        let readers = Readers { client, options, pool, attempt: 0 };
+        let read = RangeRead::at(readers, ranges.clone(), hosts)?;
         let info = BatchInfo {
             time,
             records: ranges.iter().map(|one| u64::try_from(one.size()).unwrap_or_default()).sum(),
