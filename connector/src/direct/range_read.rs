@@ -2,13 +2,12 @@
 //! or Arrow rows. Plain data until something is asked.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
-use futures_core::Stream;
 use klamm_client::Client;
+use klamm_client::consumer::FetchedBatch;
 
 use super::location::{Executor, LocationStrategy, choose};
 use super::options::DirectOptions;
@@ -22,6 +21,7 @@ use crate::rows::RowDecoder;
 use crate::sink::{RowStream, next_rows};
 use crate::source;
 use crate::source::pool::{PoolCounters, ReaderPool};
+use crate::source::stream::{self, Batches};
 
 /// Ranges of offsets with the means to read them. Every call reads anew, and gives the same records as long as the
 /// topics have them.
@@ -200,8 +200,8 @@ impl RangeRead {
             let ranges: Vec<_> = round.iter().map(|(_, range)| (*range).clone()).collect();
             self.reading(&ranges)
         });
-        let (waiting, decoders) = (rounds.collect(), BTreeMap::new());
-        Box::pin(Rows::Idle(Box::new(Decoding { waiting, decoders, include_headers })))
+        let (waiting, decoders, current) = (rounds.collect(), BTreeMap::new(), None);
+        stream::rows(Decoding { waiting, decoders, current, include_headers })
     }
 
     fn reading(&self, ranges: &[OffsetRange]) -> Reading {
@@ -235,63 +235,57 @@ impl RangeRead {
 struct Decoding {
     waiting: Vec<Reading>,
     decoders: BTreeMap<TopicPartition, RowDecoder>,
+    /// The partition whose decoder holds rows.
+    current: Option<TopicPartition>,
     include_headers: bool,
 }
 
 impl Decoding {
-    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+    /// Gathers batches of one partition while they are there; goes on with what it has when it would have to wait.
+    async fn step(&mut self) -> Result<Option<RecordBatch>> {
         while let Some(reading) = self.waiting.last_mut() {
-            let Some(fetched) = reading.next().await else {
-                self.waiting.pop();
-                continue;
+            let gathered = self.current.is_some();
+            let fetched = tokio::select! {
+                biased;
+                fetched = reading.next() => fetched.transpose()?,
+                () = ready(()), if gathered => return self.flush(),
             };
-            let fetched = fetched?;
-            let tp = TopicPartition::new(Arc::clone(&fetched.topic), fetched.partition);
-            let headers = self.include_headers;
-            let new = || RowDecoder::new(&fetched.topic, fetched.partition, headers);
-            let decoder = self.decoders.entry(tp).or_insert_with(new);
-            decoder.push(&fetched.batch, fetched.range.clone())?;
-            if decoder.rows() > 0 {
-                return decoder.finish().map(Some);
+            let rows = match fetched {
+                Some(fetched) => self.take(&fetched)?,
+                None => {
+                    self.waiting.pop();
+                    self.flush()?
+                }
+            };
+            if rows.is_some() {
+                return Ok(rows);
             }
         }
         Ok(None)
     }
+
+    fn take(&mut self, fetched: &FetchedBatch) -> Result<Option<RecordBatch>> {
+        let tp = TopicPartition::new(Arc::clone(&fetched.topic), fetched.partition);
+        let other = self.current.as_ref().is_some_and(|current| *current != tp);
+        let rows = if other { self.flush()? } else { None };
+        let new = || RowDecoder::new(&fetched.topic, fetched.partition, self.include_headers);
+        let decoder = self.decoders.entry(tp.clone()).or_insert_with(new);
+        decoder.push(&fetched.batch, fetched.range.clone())?;
+        let full = decoder.rows() >= TARGET_ROWS || decoder.bytes() >= TARGET_BYTES;
+        self.current = (decoder.rows() > 0).then_some(tp);
+        if full && rows.is_none() { self.flush() } else { Ok(rows) }
+    }
+
+    fn flush(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(current) = self.current.take() else { return Ok(None) };
+        let Some(decoder) = self.decoders.get_mut(&current) else { return Ok(None) };
+        decoder.finish().map(Some)
+    }
 }
 
-type Step = Pin<Box<dyn Future<Output = (Box<Decoding>, Result<Option<RecordBatch>>)> + Send>>;
-
-/// Rows between two batches, or on their way to one.
-enum Rows {
-    Idle(Box<Decoding>),
-    Busy(Step),
-    Ended,
-}
-
-impl Stream for Rows {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut step = match std::mem::replace(&mut *self, Self::Ended) {
-            Self::Ended => return Poll::Ready(None),
-            Self::Busy(step) => step,
-            Self::Idle(mut decoding) => Box::pin(async move {
-                let rows = decoding.next().await;
-                (decoding, rows)
-            }),
-        };
-        match step.as_mut().poll(context) {
-            Poll::Pending => {
-                *self = Self::Busy(step);
-                Poll::Pending
-            }
-            Poll::Ready((decoding, rows)) => {
-                if matches!(rows, Ok(Some(_))) {
-                    *self = Self::Idle(decoding);
-                }
-                Poll::Ready(rows.transpose())
-            }
-        }
+impl Batches for Decoding {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        self.step().await.transpose()
     }
 }
 
@@ -335,3 +329,7 @@ pub(super) fn check_range(range: &OffsetRange) -> Result<()> {
     }
     Ok(())
 }
+
+/// An Arrow batch is handed on when it has this many rows, or keeps this many bytes alive.
+const TARGET_ROWS: usize = 32 << 10;
+const TARGET_BYTES: usize = 4 << 20;

@@ -152,10 +152,15 @@ impl DirectStream {
     /// Goes on from a state: first come its unfinished batches with the same times and ranges, then new ones from its
     /// positions. What the strategy says of starts does not count then, unless the state is empty.
     pub fn with_state(mut self, state: StreamState) -> Self {
-        if !state.positions.is_empty() {
+        if !state.positions.is_empty() || !state.unfinished.is_empty() {
             self.starts.clear();
         }
         self.positions = state.positions;
+        // What was given out is not given out once more, whatever the caller has kept of the positions.
+        for range in state.unfinished.iter().flat_map(|batch| &batch.ranges) {
+            let at = self.positions.entry(range.topic_partition.clone()).or_default();
+            *at = range.until.max(*at);
+        }
         let last = state.unfinished.iter().map(|batch| batch.time).max();
         self.last_time = self.last_time.max(last.unwrap_or_default());
         self.restored = state.unfinished.into();

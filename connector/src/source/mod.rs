@@ -10,7 +10,7 @@ mod lookup;
 mod micro_batch;
 pub mod pool;
 mod reader;
-mod stream;
+pub(crate) mod stream;
 
 use std::future::Future;
 

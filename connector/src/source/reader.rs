@@ -14,6 +14,7 @@ use klamm_client::{Client, ErrorKind as ClientErrorKind};
 
 use super::feed::{Feed, Means, Warm};
 use super::lookup::{Lookup, check_order};
+use super::stream::Batches;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::loss::{DataLoss, OutOfRange, after_out_of_range};
 use crate::offsets::range::OffsetRange;
@@ -53,7 +54,6 @@ pub(super) struct RowReader {
     current: Option<TopicPartition>,
     /// Losses that were forgiven in a row without a record in between.
     setbacks: u32,
-    ended: bool,
 }
 
 impl RowReader {
@@ -78,7 +78,6 @@ impl RowReader {
             decoders: HashMap::new(),
             current: None,
             setbacks: 0,
-            ended: false,
         }
     }
 
@@ -86,16 +85,6 @@ impl RowReader {
     pub(super) fn warm(mut self, warm: Warm) -> Self {
         self.warm = Some(warm);
         self
-    }
-
-    /// The next rows, `None` at the end. After an error it has ended.
-    pub(super) async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        if self.ended {
-            return None;
-        }
-        let outcome = self.step().await.transpose();
-        self.ended = !matches!(outcome, Some(Ok(_)));
-        outcome
     }
 
     async fn step(&mut self) -> Result<Option<RecordBatch>> {
@@ -320,6 +309,12 @@ impl RowReader {
         if !rest.is_empty() {
             self.waiting.push_front(rest);
         }
+    }
+}
+
+impl Batches for RowReader {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        self.step().await.transpose()
     }
 }
 
