@@ -470,6 +470,28 @@ fn b263_ranges_are_equal_by_all_four_fields_and_print_as_sparks() {
 }
 
 #[tokio::test]
+async fn ranges_travel_as_plain_data_to_workers_with_clients_of_their_own() {
+    let world = World::new(&[("t", 6)]).await;
+    (0..6).for_each(|id| world.append("t", id, 1, &refs(&numbers(10 * id, 10 * id + 10))));
+    let batch = stream(&world, Subscribe::to(["t"]), &[EARLIEST]).await.compute().await.unwrap();
+    let workers: Vec<_> = ["1", "2", "3"].iter().map(|id| Executor::new("h", *id)).collect();
+    let mut tasks: BTreeMap<String, Vec<&OffsetRange>> = BTreeMap::new();
+    for (range, worker) in batch.ranges().iter().zip(batch.locations(&workers)) {
+        tasks.entry(worker.unwrap().to_string()).or_default().push(range);
+    }
+    assert_eq!(tasks.len(), 3);
+    let mut all = Vec::new();
+    for ranges in tasks.values().map(|ranges| serde_json::to_string(ranges).unwrap()) {
+        let ranges = serde_json::from_str(&ranges).unwrap();
+        let consistent = LocationStrategy::PreferConsistent;
+        let worker = RangeRead::connect(options(&world, &[]), ranges, consistent).await.unwrap();
+        all.extend(values(&worker).await.iter().map(|value| value.parse::<i32>().unwrap()));
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_strategy_of_ones_own_finds_partitions_as_it_likes() {
     struct Even;
     impl ConsumerStrategy for Even {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::offsets::TopicPartition;
 use crate::offsets::order::string_hash;
 
@@ -20,7 +22,7 @@ pub enum LocationStrategy {
 }
 
 /// A worker. Prints as `executor_host_id`, as Spark's task locations do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Executor {
     /// The host that it runs on.
     pub host: String,

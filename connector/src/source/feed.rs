@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use klamm_client::Client;
-use klamm_client::consumer::{FetchedBatch, OffsetRange as Wanted, RangeReader, ReadOptions};
+use klamm_client::consumer::{FetchedBatch, OffsetRange as Wanted, ReadOptions};
 
 use super::pool::{FetchedKey, Pools, ReaderKey, ReaderLease};
 use crate::error::Result;
@@ -27,21 +27,16 @@ pub(super) struct Means<'a> {
     pub(super) read: ReadOptions,
     /// 0 for a first attempt; after a failure nothing warm is trusted.
     pub(super) attempt: u32,
-    pub(super) warm: Option<&'a Warm>,
+    pub(super) warm: &'a Warm,
 }
 
 /// A read under way. Dropped before its end, its reader is closed.
 pub(super) struct Feed {
-    warm: Option<Warm>,
+    warm: Warm,
     left: VecDeque<FetchedBatch>,
-    reader: Reader,
+    reader: ReaderLease,
     /// Where the read ends in each partition.
     stops: BTreeMap<TopicPartition, i64>,
-}
-
-enum Reader {
-    Own(RangeReader),
-    Leased(ReaderLease),
 }
 
 impl Feed {
@@ -56,21 +51,12 @@ impl Feed {
             *stop = range.until.max(*stop);
         }
         let Means { client, settings, read, attempt, warm } = means;
-        let Some(warm) = warm.cloned() else {
-            let reader = client.read_ranges(ranges.iter().map(wanted).collect(), read);
-            return Ok(Self {
-                warm: None,
-                left: VecDeque::new(),
-                reader: Reader::Own(reader),
-                stops,
-            });
-        };
         let key = ReaderKey { group: Arc::clone(&warm.group), partition: None };
-        let mut lease = warm.pools.readers.lease(&key, attempt, (client, settings), &read)?;
+        let mut reader = warm.pools.readers.lease(&key, attempt, (client, settings), &read)?;
         let mut left = VecDeque::new();
         let rest = ranges.iter().filter_map(|range| warm.left_of(range, attempt, &mut left));
-        lease.add(rest.collect())?;
-        Ok(Self { warm: Some(warm), left, reader: Reader::Leased(lease), stops })
+        reader.add(rest.collect())?;
+        Ok(Self { warm: warm.clone(), left, reader, stops })
     }
 
     /// The next batch; `None` at the end. Cancel safe.
@@ -78,11 +64,9 @@ impl Feed {
         if let Some(left) = self.left.pop_front() {
             return Some(Ok(left));
         }
-        let next = match &mut self.reader {
-            Reader::Own(reader) => reader.next().await,
-            Reader::Leased(lease) => lease.next().await,
-        };
-        if let (Some(Ok(fetched)), Some(warm)) = (&next, &self.warm) {
+        let next = self.reader.next().await;
+        if let Some(Ok(fetched)) = &next {
+            let warm = &self.warm;
             let key = warm.key(TopicPartition::new(Arc::clone(&fetched.topic), fetched.partition));
             // What lies behind the end of an earlier range is read with the next one.
             if self.stops.get(&key.partition) == Some(&fetched.range.end) {
@@ -94,16 +78,13 @@ impl Feed {
 
     /// Ends a read that came to its end.
     pub(super) fn finish(self) {
-        if let Reader::Leased(lease) = self.reader {
-            lease.give_back();
-        }
+        self.reader.give_back();
     }
 
     /// Ends a read that failed: nothing of it is used again.
     pub(super) fn fail(self) {
-        let Some(warm) = &self.warm else { return };
         for partition in self.stops.keys() {
-            warm.pools.fetched.invalidate(&warm.key(partition.clone()));
+            self.warm.pools.fetched.invalidate(&self.warm.key(partition.clone()));
         }
     }
 }

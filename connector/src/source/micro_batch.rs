@@ -91,7 +91,8 @@ impl StreamSource for KafkaSource {
 
     fn read(&mut self, ranges: Vec<OffsetRange>) -> RowStream {
         let (client, options) = (self.client.clone(), Arc::clone(&self.options));
-        let reader = RowReader::new(client, options, ranges, ReadOrder::AsTheyCome);
-        stream::rows(reader.warm(self.warm.clone()))
+        let reader =
+            RowReader::new(client, options, ranges, ReadOrder::AsTheyCome, self.warm.clone());
+        stream::rows(reader)
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct RowReader {
     ranges: Vec<OffsetRange>,
     positions: HashMap<TopicPartition, i64>,
     feed: Option<Feed>,
-    warm: Option<Warm>,
+    warm: Warm,
     /// How often reading was begun anew after something had failed.
     attempt: u32,
     decoders: HashMap<TopicPartition, RowDecoder>,
@@ -62,6 +62,7 @@ impl RowReader {
         options: Arc<SourceOptions>,
         ranges: Vec<OffsetRange>,
         order: ReadOrder,
+        warm: Warm,
     ) -> Self {
         Self {
             lookup: Lookup::new(client.clone(), Arc::clone(&options)),
@@ -73,18 +74,12 @@ impl RowReader {
             ranges: Vec::new(),
             positions: HashMap::new(),
             feed: None,
-            warm: None,
+            warm,
             attempt: 0,
             decoders: HashMap::new(),
             current: None,
             setbacks: 0,
         }
-    }
-
-    /// Takes readers and batches from pools, and gives them back.
-    pub(super) fn warm(mut self, warm: Warm) -> Self {
-        self.warm = Some(warm);
-        self
     }
 
     async fn step(&mut self) -> Result<Option<RecordBatch>> {
@@ -182,7 +177,7 @@ impl RowReader {
         read.max_bytes = PREFETCH;
         read.poll_timeout = self.options.poll_timeout();
         let (client, settings, attempt) = (&self.client, self.options.client(), self.attempt);
-        let warm = self.warm.as_ref();
+        let warm = &self.warm;
         Feed::open(Means { client, settings, read, attempt, warm }, ranges)
     }
 
@@ -281,10 +276,7 @@ impl RowReader {
     }
 
     fn unreadable(&self, range: OffsetRange) -> Error {
-        let group_id = match &self.warm {
-            Some(warm) => warm.group.to_string(),
-            None => self.options.group_id().unwrap_or(self.options.group_id_prefix()).to_owned(),
-        };
+        let group_id = self.warm.group.to_string();
         DataLoss::UnreadableRange { range, group_id }.into_error()
     }
 
