@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use common::{client, cluster};
 use klamm_client::config::Isolation;
-use klamm_client::consumer::{OffsetRange, ReadOptions};
+use klamm_client::consumer::{OffsetRange, RangeReader, ReadOptions};
 use klamm_client::{Client, Error, ErrorKind};
 use klamm_protocol::api::{ApiKey, Message};
 use klamm_protocol::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
@@ -50,6 +50,53 @@ async fn every_start_offset_of_a_log_with_transactions_gives_what_a_naive_reader
         let seen = read(&client, start, end, Isolation::ReadCommitted).await.unwrap();
         assert_eq!(seen, from(&committed), "committed, from {start}");
     }
+}
+
+/// What a reader gives until it has read all it has: offsets by partition, and the errors.
+async fn drain(reader: &mut RangeReader) -> (Vec<(i32, i64)>, Vec<ErrorKind>) {
+    let (mut offsets, mut errors) = (Vec::new(), Vec::new());
+    while let Some(batch) = reader.next().await {
+        match batch {
+            Ok(batch) => offsets
+                .extend(batch.records().map(|record| (batch.partition, record.unwrap().offset()))),
+            Err(error) => errors.push(error.kind()),
+        }
+    }
+    offsets.sort_unstable();
+    (offsets, errors)
+}
+
+#[tokio::test]
+async fn a_reader_that_has_read_all_goes_on_with_added_ranges_on_its_connection() {
+    let door = cluster(1).await;
+    door.with(|cluster| cluster.create_topic("t", 2, 1)).unwrap();
+    write_log(&door, &[Step::Plain(10), Step::Plain(10)]);
+    let client = client(&door).await;
+    let range = |partition, start, stop| OffsetRange { topic: "t".into(), partition, start, stop };
+    let offsets = |range: std::ops::Range<i64>| range.map(|at| (0, at)).collect::<Vec<_>>();
+    let mut reader = client.read_ranges(Vec::new(), ReadOptions::default());
+    assert_eq!(drain(&mut reader).await, (vec![], vec![]));
+    for start in 0..6 {
+        reader.add(vec![range(0, start, start + 2)]);
+        assert_eq!(drain(&mut reader).await, (offsets(start..start + 2), vec![]));
+    }
+    let open = || client.counters().brokers.iter().map(|one| one.opened).sum::<u64>();
+    let before = open();
+    // While it reads, more of the same partition, and what makes no sense.
+    reader.add(vec![range(0, 0, 5)]);
+    reader.add(vec![range(0, 5, 12), range(0, 9, 3), range(1, 0, 0)]);
+    assert_eq!(drain(&mut reader).await, (offsets(0..12), vec![ErrorKind::Usage]));
+    // After an error of the same partition.
+    reader.add(vec![range(0, 100, 101)]);
+    assert_eq!(drain(&mut reader).await, (vec![], vec![ErrorKind::DataLoss]));
+    reader.add(vec![range(0, 18, 20)]);
+    assert_eq!(drain(&mut reader).await, (offsets(18..20), vec![]));
+    door.with(|cluster| cluster.edit_log("t", 0, |log| Ok(log.damage_newest()))).unwrap();
+    reader.add(vec![range(0, 15, 20)]);
+    assert_eq!(drain(&mut reader).await, (vec![], vec![ErrorKind::Corrupt]));
+    reader.add(vec![range(0, 3, 5)]);
+    assert_eq!(drain(&mut reader).await, (offsets(3..5), vec![]));
+    assert_eq!(open(), before);
 }
 
 #[tokio::test]

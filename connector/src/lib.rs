@@ -20,6 +20,7 @@
 //! | [`sink`] | rows | rows that are safe |
 //! | [`source`] | options, ranges | offsets, rows |
 //! | [`query`] | a source, a sink, a checkpoint | one batch after another, and its progress |
+//! | [`direct`] | a strategy, rates | batches of ranges, for who keeps offsets elsewhere |
 //!
 //! A module uses those above it in the table, never one below.
 //!
@@ -58,6 +59,7 @@
 #![deny(missing_docs)]
 
 pub mod checkpoint;
+pub mod direct;
 pub mod error;
 pub mod format;
 pub mod offsets;

@@ -47,6 +47,36 @@ impl RangeReader {
         Self { engine, options, parts, waiting_since: None, timer: None }
     }
 
+    /// Adds ranges: also to a reader that has read all it had, which goes on with the connections
+    /// and fetch sessions that it has (KIP-227). Ranges of a partition that is still being read come
+    /// after those that it has. Errors are as for ranges given at first.
+    pub fn add(&mut self, ranges: Vec<OffsetRange>) {
+        let (parts, wrong) = parts::sort(ranges);
+        for error in wrong {
+            self.engine.push_error(NO_PART, error);
+        }
+        for part in parts {
+            self.add_part(part);
+        }
+    }
+
+    fn add_part(&mut self, part: Part) {
+        let same = |known: &Part| known.topic == part.topic && known.partition == part.partition;
+        let known = self.parts.iter().position(|known| !known.broken && same(known));
+        let index = known.unwrap_or(self.parts.len());
+        match self.parts.get_mut(index) {
+            Some(known) if !known.ended => return known.ranges.extend(part.ranges),
+            Some(known) => {
+                known.ranges = part.ranges;
+                known.ended = false;
+            }
+            None => self.parts.push(part),
+        }
+        if let Some(cursor) = self.parts.get(index).and_then(Part::cursor) {
+            self.engine.add(id_of(index), cursor, None);
+        }
+    }
+
     /// The next batch, `None` when every range has been read to its stop.
     ///
     /// Batches of one partition come in the order of its log; partitions are mixed as they arrive.

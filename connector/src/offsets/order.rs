@@ -82,7 +82,7 @@ impl<K: Copy + Eq + Hash> Table<K> {
 }
 
 /// Java's hash code of a string: the polynomial in 31 over UTF-16 units.
-fn string_hash(text: &str) -> i32 {
+pub(crate) fn string_hash(text: &str) -> i32 {
     text.encode_utf16()
         .fold(0, |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }

@@ -37,6 +37,20 @@ impl OffsetRange {
         self.until.saturating_sub(self.from)
     }
 
+    /// The form that Spark's direct API prints.
+    ///
+    /// ```
+    /// use klamm_connector::offsets::{TopicPartition, range::OffsetRange};
+    ///
+    /// let range = OffsetRange::new(TopicPartition::new("t", 0), 0, 10);
+    /// assert_eq!(range.spark_text(), "OffsetRange(topic: 't', partition: 0, range: [0 -> 10])");
+    /// ```
+    pub fn spark_text(&self) -> String {
+        let TopicPartition { topic, partition } = &self.topic_partition;
+        let (from, until) = (self.from, self.until);
+        format!("OffsetRange(topic: '{topic}', partition: {partition}, range: [{from} -> {until}])")
+    }
+
     /// Cuts the range in `parts` pieces whose sizes differ by at most one; pieces without an offset are dropped.
     fn cut(&self, parts: i64) -> impl Iterator<Item = Self> + '_ {
         let mut remaining = self.size();

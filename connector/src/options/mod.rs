@@ -8,6 +8,7 @@
 mod builder;
 mod limits;
 mod pattern;
+mod pools;
 mod raw;
 mod sink;
 mod source;
@@ -17,6 +18,7 @@ mod value;
 pub use builder::{SinkOptionsBuilder, SourceOptionsBuilder};
 pub use limits::{NoMatch, OffsetsLimit};
 pub use pattern::TopicPattern;
+pub use pools::PoolOptions;
 pub use sink::SinkOptions;
 pub use source::{FetchRetry, SourceOptions, Topics};
 pub use value::{Offsets, ReadMode};

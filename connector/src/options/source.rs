@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::builder::SourceOptionsBuilder;
 use super::limits::{self, NoMatch, OffsetsLimit};
 use super::pattern::TopicPattern;
+use super::pools::PoolOptions;
 use super::raw::RawOptions;
 use super::table::{SOURCE, Scope};
 use super::value::{self, ReadMode};
@@ -49,6 +50,7 @@ pub struct SourceOptions {
     poll_timeout: Duration,
     fetch_retry: FetchRetry,
     group_id_prefix: Option<String>,
+    pools: PoolOptions,
     client: Vec<(String, String)>,
     warnings: Vec<String>,
 }
@@ -104,6 +106,7 @@ impl SourceOptions {
             poll_timeout: raw.parsed("kafkaConsumer.pollTimeoutMs", POLL_TIMEOUT, value::millis)?,
             fetch_retry: fetch_retry(&raw)?,
             group_id_prefix: raw.get("groupIdPrefix").map(str::to_owned),
+            pools: PoolOptions::from_raw(&raw)?,
             warnings: warnings(&raw, mode),
             client: raw.into_client(),
         })
@@ -185,6 +188,11 @@ impl SourceOptions {
     /// `kafka.group.id`, if it was given.
     pub fn group_id(&self) -> Option<&str> {
         self.client.iter().find(|(key, _)| key == "group.id").map(|(_, group)| group.as_str())
+    }
+
+    /// What is kept from one read to the next.
+    pub fn pools(&self) -> PoolOptions {
+        self.pools
     }
 
     /// The options of the client, without `kafka.`, ordered by name.

@@ -97,6 +97,20 @@ rows! {
     "fetchOffset.retryIntervalMs", with_fetch_offset_retry_interval(std::time::Duration), Both, "1000";
     /// What the names of generated groups begin with; ignored when `kafka.group.id` is set.
     "groupIdPrefix", with_group_id_prefix(&str), Both, "spark-kafka-source for a stream, spark-kafka-relation for a batch";
+    /// How many readers and fetched batches are kept before idle ones are closed for new ones.
+    "spark.kafka.consumer.cache.capacity", with_cache_capacity(i32), Both, "64";
+    /// The older name of `spark.kafka.consumer.cache.capacity`, which wins.
+    "spark.sql.kafkaConsumerCache.capacity", with_old_cache_capacity(i32), Both, "64";
+    /// How long a reader may be idle before it is closed; 0 for ever. As a string `5m`, `30s`.
+    "spark.kafka.consumer.cache.timeout", with_cache_timeout(std::time::Duration), Both, "5m";
+    /// How often idle readers are looked at; 0 for never.
+    "spark.kafka.consumer.cache.evictorThreadRunInterval", with_cache_look_interval(std::time::Duration), Both, "1m";
+    /// Has no effect: counters are read from the pool.
+    "spark.kafka.consumer.cache.jmx.enable", with_cache_jmx(bool), Nowhere, "false";
+    /// How long a fetched batch may wait before it is forgotten.
+    "spark.kafka.consumer.fetchedData.cache.timeout", with_fetched_cache_timeout(std::time::Duration), Both, "5m";
+    /// How often waiting batches are looked at; 0 for never.
+    "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval", with_fetched_cache_look_interval(std::time::Duration), Both, "1m";
 }
 
 rows! {

@@ -6,7 +6,10 @@ use arrow_schema::SchemaRef;
 use klamm_client::Client;
 
 use super::connect;
+use super::feed::Warm;
+use super::group::executor_group;
 use super::lookup::{Lookup, Side, check_order};
+use super::pool::Pools;
 use super::reader::{ReadOrder, RowReader};
 use super::stream;
 use crate::error::Result;
@@ -22,6 +25,7 @@ pub struct BatchRead {
     client: Client,
     options: Arc<SourceOptions>,
     ranges: Vec<OffsetRange>,
+    warm: Warm,
 }
 
 /// Reads what `options` ask for: plans at once, contacts the partitions' leaders when the stream is polled.
@@ -60,7 +64,8 @@ impl BatchRead {
             check_order(&start, &end)?;
             ranges = options.split().split_late_bound(&ranges, between(&start, &end)?)?;
         }
-        Ok(Self { client, options, ranges })
+        let warm = Warm { group: executor_group(&options), pools: Pools::new(&options.pools()) };
+        Ok(Self { client, options, ranges, warm })
     }
 
     /// The ranges, in the order of their partitions. A start may be -2 for the earliest offset, an end -1 for the
@@ -77,6 +82,7 @@ impl BatchRead {
     /// The rows of all ranges.
     pub fn rows(&self, order: ReadOrder) -> RowStream {
         let (client, options) = (self.client.clone(), Arc::clone(&self.options));
-        stream::rows(RowReader::new(client, options, self.ranges.clone(), order))
+        let reader = RowReader::new(client, options, self.ranges.clone(), order, self.warm.clone());
+        stream::rows(reader)
     }
 }

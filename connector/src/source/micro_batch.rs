@@ -5,7 +5,10 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use klamm_client::Client;
 
+use super::feed::Warm;
+use super::group::executor_group;
 use super::lookup::{Lookup, Side};
+use super::pool::Pools;
 use super::reader::{ReadOrder, RowReader};
 use super::{StreamSource, connect, stream};
 use crate::error::Result;
@@ -21,6 +24,7 @@ pub struct KafkaSource {
     client: Client,
     options: Arc<SourceOptions>,
     lookup: Lookup,
+    warm: Warm,
 }
 
 impl KafkaSource {
@@ -37,7 +41,20 @@ impl KafkaSource {
     pub fn new(client: Client, options: SourceOptions) -> Self {
         let options = Arc::new(options);
         let lookup = Lookup::new(client.clone(), Arc::clone(&options));
-        Self { client, options, lookup }
+        let warm = Warm { group: executor_group(&options), pools: Pools::new(&options.pools()) };
+        Self { client, options, lookup, warm }
+    }
+
+    /// Shares pools with other sources, instead of having its own.
+    #[must_use]
+    pub fn with_pools(mut self, pools: Pools) -> Self {
+        self.warm.pools = pools;
+        self
+    }
+
+    /// What is kept from batch to batch, with its counters.
+    pub fn pools(&self) -> &Pools {
+        &self.warm.pools
     }
 }
 
@@ -74,6 +91,8 @@ impl StreamSource for KafkaSource {
 
     fn read(&mut self, ranges: Vec<OffsetRange>) -> RowStream {
         let (client, options) = (self.client.clone(), Arc::clone(&self.options));
-        stream::rows(RowReader::new(client, options, ranges, ReadOrder::AsTheyCome))
+        let reader =
+            RowReader::new(client, options, ranges, ReadOrder::AsTheyCome, self.warm.clone());
+        stream::rows(reader)
     }
 }

@@ -4,10 +4,13 @@
 //! read as a stream of Arrow batches.
 
 mod batch;
+mod feed;
+mod group;
 mod lookup;
 mod micro_batch;
+pub mod pool;
 mod reader;
-mod stream;
+pub(crate) mod stream;
 
 use std::future::Future;
 

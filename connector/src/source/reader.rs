@@ -9,10 +9,12 @@ use std::future::ready;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use klamm_client::consumer::{FetchedBatch, OffsetRange as Wanted, RangeReader, ReadOptions};
+use klamm_client::consumer::{FetchedBatch, ReadOptions};
 use klamm_client::{Client, ErrorKind as ClientErrorKind};
 
+use super::feed::{Feed, Means, Warm};
 use super::lookup::{Lookup, check_order};
+use super::stream::Batches;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::loss::{DataLoss, OutOfRange, after_out_of_range};
 use crate::offsets::range::OffsetRange;
@@ -43,13 +45,15 @@ pub(super) struct RowReader {
     /// The present ranges, and how far each partition of them was handed out.
     ranges: Vec<OffsetRange>,
     positions: HashMap<TopicPartition, i64>,
-    reader: Option<RangeReader>,
+    feed: Option<Feed>,
+    warm: Warm,
+    /// How often reading was begun anew after something had failed.
+    attempt: u32,
     decoders: HashMap<TopicPartition, RowDecoder>,
     /// The partition whose decoder holds rows.
     current: Option<TopicPartition>,
     /// Losses that were forgiven in a row without a record in between.
     setbacks: u32,
-    ended: bool,
 }
 
 impl RowReader {
@@ -58,6 +62,7 @@ impl RowReader {
         options: Arc<SourceOptions>,
         ranges: Vec<OffsetRange>,
         order: ReadOrder,
+        warm: Warm,
     ) -> Self {
         Self {
             lookup: Lookup::new(client.clone(), Arc::clone(&options)),
@@ -68,32 +73,23 @@ impl RowReader {
             waiting: VecDeque::new(),
             ranges: Vec::new(),
             positions: HashMap::new(),
-            reader: None,
+            feed: None,
+            warm,
+            attempt: 0,
             decoders: HashMap::new(),
             current: None,
             setbacks: 0,
-            ended: false,
         }
-    }
-
-    /// The next rows, `None` at the end. After an error it has ended.
-    pub(super) async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        if self.ended {
-            return None;
-        }
-        let outcome = self.step().await.transpose();
-        self.ended = !matches!(outcome, Some(Ok(_)));
-        outcome
     }
 
     async fn step(&mut self) -> Result<Option<RecordBatch>> {
         self.bind().await?;
         loop {
             let gathered = self.current.is_some();
-            let Some(reader) = self.next_reader() else { return Ok(None) };
+            let Some(feed) = self.next_feed()? else { return Ok(None) };
             let fetched = tokio::select! {
                 biased;
-                fetched = reader.next() => fetched,
+                fetched = feed.next() => fetched,
                 // Nothing is here yet: what was gathered goes on meanwhile.
                 () = ready(()), if gathered => return self.flush(),
             };
@@ -101,11 +97,14 @@ impl RowReader {
                 Some(Ok(batch)) => self.take(&batch)?,
                 Some(Err(error)) => {
                     let rows = self.flush()?;
+                    self.give_up();
                     self.recover(error).await?;
                     rows
                 }
                 None => {
-                    self.reader = None;
+                    if let Some(feed) = self.feed.take() {
+                        feed.finish();
+                    }
                     self.ranges.clear();
                     self.flush()?
                 }
@@ -161,28 +160,33 @@ impl RowReader {
         Ok(())
     }
 
-    /// The reader of the present ranges, or of the next ones; `None` when all are read.
-    fn next_reader(&mut self) -> Option<&mut RangeReader> {
-        if self.reader.is_none() {
-            self.ranges = self.waiting.pop_front()?;
+    /// What gives the present ranges, or the next ones; `None` when all are read.
+    fn next_feed(&mut self) -> Result<Option<&mut Feed>> {
+        if self.feed.is_none() {
+            let Some(ranges) = self.waiting.pop_front() else { return Ok(None) };
+            self.ranges = ranges;
             self.positions.clear();
-            self.reader = Some(self.read(&self.ranges));
+            self.feed = Some(self.read(&self.ranges)?);
         }
-        self.reader.as_mut()
+        Ok(self.feed.as_mut())
     }
 
-    fn read(&self, ranges: &[OffsetRange]) -> RangeReader {
-        let mut options = ReadOptions::from_config(self.client.config());
-        options.isolation = self.lookup.isolation();
-        options.max_bytes = PREFETCH;
-        options.poll_timeout = self.options.poll_timeout();
-        let wanted = ranges.iter().map(|range| Wanted {
-            topic: Arc::clone(&range.topic_partition.topic),
-            partition: range.topic_partition.partition,
-            start: range.from,
-            stop: range.until,
-        });
-        self.client.read_ranges(wanted.collect(), options)
+    fn read(&self, ranges: &[OffsetRange]) -> Result<Feed> {
+        let mut read = ReadOptions::from_config(self.client.config());
+        read.isolation = self.lookup.isolation();
+        read.max_bytes = PREFETCH;
+        read.poll_timeout = self.options.poll_timeout();
+        let (client, settings, attempt) = (&self.client, self.options.client(), self.attempt);
+        let warm = &self.warm;
+        Feed::open(Means { client, settings, read, attempt, warm }, ranges)
+    }
+
+    /// Something failed: what was used for it is used no more.
+    fn give_up(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+        if let Some(feed) = self.feed.take() {
+            feed.fail();
+        }
     }
 
     /// Decodes a batch. Gives rows when enough are gathered, or when another partition's turn has come.
@@ -272,7 +276,7 @@ impl RowReader {
     }
 
     fn unreadable(&self, range: OffsetRange) -> Error {
-        let group_id = self.options.group_id().unwrap_or(self.options.group_id_prefix()).to_owned();
+        let group_id = self.warm.group.to_string();
         DataLoss::UnreadableRange { range, group_id }.into_error()
     }
 
@@ -292,11 +296,17 @@ impl RowReader {
                 rest.push(left);
             }
         }
-        self.reader = None;
+        self.feed = None;
         self.ranges.clear();
         if !rest.is_empty() {
             self.waiting.push_front(rest);
         }
+    }
+}
+
+impl Batches for RowReader {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        self.step().await.transpose()
     }
 }
 

@@ -1,4 +1,5 @@
-//! A reader as a stream: one boxed future for each Arrow batch, which is little beside thousands of rows.
+//! Whatever gives Arrow batches one after another, as a stream: one boxed future for each batch, which is little beside
+//! thousands of rows.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,34 +8,39 @@ use std::task::{Context, Poll};
 use arrow_array::RecordBatch;
 use futures_core::Stream;
 
-use super::reader::RowReader;
 use crate::error::Result;
 use crate::sink::RowStream;
 
-type Step = Pin<Box<dyn Future<Output = (RowReader, Option<Result<RecordBatch>>)> + Send>>;
+/// Gives Arrow batches one after another.
+pub(crate) trait Batches: Send + 'static {
+    /// The next batch, `None` at the end. Not asked again after that or after an error.
+    fn next(&mut self) -> impl Future<Output = Option<Result<RecordBatch>>> + Send;
+}
 
-/// The reader between two batches, or on its way to one.
-enum Rows {
-    Idle(Box<RowReader>),
-    Busy(Step),
+/// The batches as a stream. Nothing is asked for before the stream is polled.
+pub(crate) fn rows(batches: impl Batches) -> RowStream {
+    Box::pin(Rows::Idle(Box::new(batches)))
+}
+
+type Step<B> = Pin<Box<dyn Future<Output = (Box<B>, Option<Result<RecordBatch>>)> + Send>>;
+
+/// The source between two batches, or on its way to one.
+enum Rows<B> {
+    Idle(Box<B>),
+    Busy(Step<B>),
     Ended,
 }
 
-/// The rows of a reader. Nothing is contacted before the stream is polled.
-pub(super) fn rows(reader: RowReader) -> RowStream {
-    Box::pin(Rows::Idle(Box::new(reader)))
-}
-
-impl Stream for Rows {
+impl<B: Batches> Stream for Rows<B> {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut step = match std::mem::replace(&mut *self, Self::Ended) {
             Self::Ended => return Poll::Ready(None),
             Self::Busy(step) => step,
-            Self::Idle(mut reader) => Box::pin(async move {
-                let rows = reader.next().await;
-                (*reader, rows)
+            Self::Idle(mut batches) => Box::pin(async move {
+                let next = batches.next().await;
+                (batches, next)
             }),
         };
         match step.as_mut().poll(context) {
@@ -42,11 +48,11 @@ impl Stream for Rows {
                 *self = Self::Busy(step);
                 Poll::Pending
             }
-            Poll::Ready((reader, rows)) => {
-                if rows.is_some() {
-                    *self = Self::Idle(Box::new(reader));
+            Poll::Ready((batches, next)) => {
+                if matches!(next, Some(Ok(_))) {
+                    *self = Self::Idle(batches);
                 }
-                Poll::Ready(rows)
+                Poll::Ready(next)
             }
         }
     }

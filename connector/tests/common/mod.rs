@@ -8,7 +8,7 @@ use klamm_connector::error::Result;
 use klamm_connector::options::{ReadMode, SourceOptions};
 use klamm_connector::sink::{RowStream, next_rows};
 use klamm_connector::source::{BatchRead, ReadOrder};
-use klamm_protocol::records::{BatchBuilder, BatchOptions, ProducerStamp, RecordParts};
+use klamm_protocol::records::{BatchBuilder, BatchOptions, ProducerStamp, RawBatch, RecordParts};
 use klamm_testkit::broker::ClusterConfig;
 use klamm_testkit::door::{DoorConfig, EmbeddedCluster};
 
@@ -88,6 +88,15 @@ impl World {
         self.cluster
             .with(|cluster| cluster.edit_log(topic, partition, |log| log.append(&bytes, 0, 1)))
             .unwrap();
+    }
+
+    /// Appends one record at an offset beyond the end, as where the cleaner has removed what was between.
+    pub(crate) fn append_at(&self, topic: &str, partition: i32, offset: i64, value: &str) {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        builder.try_push(&RecordParts::new(1, None, Some(value.as_bytes()))).unwrap();
+        let batch = RawBatch::read(builder.seal().to_bytes()).unwrap().appended(offset, 0, None);
+        let append = |log: &mut klamm_testkit::log::PartitionLog| log.append_as_is(batch.bytes());
+        self.cluster.with(|cluster| cluster.edit_log(topic, partition, append)).unwrap();
     }
 
     /// Removes the records below `offset`.
