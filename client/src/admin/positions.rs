@@ -17,7 +17,7 @@ use klamm_protocol::messages::offset_fetch::{
 
 use crate::client::Client;
 use crate::cluster::{CoordinatorKind, Repeat};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::partition::TopicPartition;
 
 use super::by_topic::{gathered, named};
@@ -69,8 +69,37 @@ impl Client {
         &self,
         groups: &[(&str, Option<&[TopicPartition]>)],
     ) -> Vec<Result<BTreeMap<TopicPartition, CommittedOffset>>> {
+        self.positions_of(groups, false).await
+    }
+
+    /// As [`Client::committed_offsets_of`], with all positions, and only once no transaction that stores one of them is
+    /// open or about to end (KIP-447): until then it is asked again. So whoever has fenced the producers of a group's
+    /// positions learns here what they have committed.
+    ///
+    /// # Errors
+    ///
+    /// For each as [`Client::committed_offsets`]; `UNSTABLE_OFFSET_COMMIT` if a transaction outlasts
+    /// `default.api.timeout.ms`; [`crate::ErrorKind::Unsupported`] from brokers before 2.5.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stable_offsets_of(
+        &self,
+        groups: &[&str],
+    ) -> Vec<Result<BTreeMap<TopicPartition, CommittedOffset>>> {
+        let groups: Vec<_> = groups.iter().map(|group| (*group, None)).collect();
+        self.positions_of(&groups, true).await
+    }
+
+    async fn positions_of(
+        &self,
+        groups: &[(&str, Option<&[TopicPartition]>)],
+        stable: bool,
+    ) -> Vec<Result<Positions>> {
         let asked = groups.iter().copied();
-        let items: Vec<_> = asked.map(|(group, partitions)| Asked { group, partitions }).collect();
+        let asked = asked.map(|(group, partitions)| Asked { group, partitions, stable });
+        let items: Vec<_> = asked.collect();
         let to = To::Coordinator(CoordinatorKind::Group, |asked: &Asked<'_>| asked.group);
         Each { client: self, items: &items, to, repeat: Repeat::Harmless }.ask(fetch).await
     }
@@ -122,6 +151,8 @@ impl Client {
 struct Asked<'a> {
     group: &'a str,
     partitions: Option<&'a [TopicPartition]>,
+    /// Only what no open transaction may change.
+    stable: bool,
 }
 
 impl Item for Asked<'_> {
@@ -157,9 +188,17 @@ impl<T: Item> Item for InGroup<'_, T> {
 /// Reads positions of some groups: in one request, or in one each where the broker is older.
 async fn fetch(call: Call<'_, Asked<'_>>) -> Told<String, Positions> {
     let version = call.handle.version_up_to::<OffsetFetchRequest>(BY_NAME)?;
+    let require_stable = call.items.iter().any(|asked| asked.stable);
+    if require_stable && version < STABLE {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the broker can't tell positions of open transactions from committed ones",
+        )
+        .with_hint("upgrade the brokers to Kafka 2.5 or later"));
+    }
     if version >= LISTS {
         let groups = call.items.iter().map(|asked| group_request(asked)).collect();
-        let request = OffsetFetchRequest { groups, ..Default::default() };
+        let request = OffsetFetchRequest { groups, require_stable, ..Default::default() };
         let answer = call.request_in(&request, version).await?.groups.into_iter();
         return Ok(answer
             .map(|group| {
@@ -181,6 +220,7 @@ async fn fetch_one(
     let request = OffsetFetchRequest {
         group_id: asked.group.to_owned(),
         topics: asked.partitions.map(|partitions| gathered(partitions, topic)),
+        require_stable: asked.stable,
         ..Default::default()
     };
     let response = call.request_in(&request, version).await?;
@@ -293,6 +333,9 @@ fn group_of<T>(items: &[&InGroup<'_, T>]) -> String {
 /// The last version that names topics; the next speaks of ids (KIP-516), which not every broker
 /// tells.
 const BY_NAME: i16 = 9;
+
+/// From this version on a broker keeps back what an open transaction may change (KIP-447).
+const STABLE: i16 = 7;
 
 /// From this version on positions of several groups can be asked for.
 const LISTS: i16 = 8;

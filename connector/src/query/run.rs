@@ -1,5 +1,6 @@
 //! The loop of a query, one step at a time.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::PartitionOffsets;
 use crate::offsets::loss::check_available_now;
 use crate::options::OffsetsLimit;
-use crate::sink::{RowStream, Sink};
+use crate::sink::{Batch, QueryStart, RowStream, Sink};
 use crate::source::StreamSource;
 
 /// What a query is told besides its source and its sink.
@@ -91,7 +92,7 @@ impl<S: StreamSource> Query<S> {
     /// Dropping the future may leave a new checkpoint without a plan, which the next start takes up.
     pub async fn start(
         mut source: S,
-        sink: Box<dyn Sink>,
+        mut sink: Box<dyn Sink>,
         settings: QuerySettings,
     ) -> Result<Self> {
         sink.check(&source.schema())?;
@@ -108,6 +109,9 @@ impl<S: StreamSource> Query<S> {
         let checkpoint = blocking(move || Checkpoint::open(&folder, &new_id)).await?;
         let checkpoint = Arc::new(checkpoint);
         let (start, carried) = starting_point(&mut source, &checkpoint).await?;
+        let query = query_start(&checkpoint, &carried).await?;
+        let planned = query.planned;
+        sink.start(query).await?;
         let captured = match settings.trigger {
             Trigger::AvailableNow => Some(source.latest(&start).await?),
             _ => None,
@@ -116,10 +120,7 @@ impl<S: StreamSource> Query<S> {
         Ok(Self {
             planner: BatchPlanner::new(source.options(), settings.trigger),
             batch: resume.batch(),
-            planned: match resume {
-                Resume::Rerun { last, .. } => Some(last),
-                _ => None,
-            },
+            planned,
             source,
             sink,
             checkpoint,
@@ -256,6 +257,7 @@ impl<S: StreamSource> Query<S> {
         let step = Instant::now();
         if !is_rerun {
             self.carried.offsets = Some(end.clone());
+            plan_tasks(&mut self.carried, self.sink.tasks());
             self.carried.timestamp_ms = i64::try_from(started.as_millis()).unwrap_or(i64::MAX);
             let entry = self.carried.clone();
             on_disk(&self.checkpoint, move |c| c.write_offsets(batch, &entry)).await?;
@@ -265,8 +267,13 @@ impl<S: StreamSource> Query<S> {
 
         let step = Instant::now();
         let read = Arc::new(AtomicU64::new(0));
-        let rows = Counted { rows: self.source.read(pieces), read: Arc::clone(&read) };
-        let written = self.sink.write_batch(batch, Box::pin(rows)).await;
+        let tasks = planned_tasks(&self.carried).unwrap_or(NonZeroU32::MIN);
+        let (source, counter) = (&mut self.source, Arc::clone(&read));
+        let open = move |ranges| -> RowStream {
+            Box::pin(Counted { rows: source.read(ranges), read: Arc::clone(&counter) })
+        };
+        let rows = Batch::new(batch, &end, pieces, open).with_tasks(tasks);
+        let written = self.sink.write_batch(rows).await;
         let written = written.map_err(|e| e.with_context("batch", batch))?;
         durations.add_batch = step.elapsed();
 
@@ -328,6 +335,31 @@ async fn starting_point<S: StreamSource>(
         None => initial(source, checkpoint).await?,
     };
     Ok((start, entry))
+}
+
+/// What the sink is told: where the query stands, and how many tasks may still be on their way.
+async fn query_start(checkpoint: &Arc<Checkpoint>, before: &OffsetsEntry) -> Result<QueryStart> {
+    let (id, resume) = (checkpoint.id().to_owned(), checkpoint.resume());
+    let (batch, mut tasks) = (resume.batch(), planned_tasks(before));
+    let planned = match resume {
+        Resume::Rerun { last, .. } => Some(last),
+        _ => None,
+    };
+    for again in batch..=planned.unwrap_or(batch - 1) {
+        let plan = on_disk(checkpoint, move |c| c.offsets(again)).await?;
+        tasks = tasks.max(plan.as_ref().and_then(planned_tasks));
+    }
+    Ok(QueryStart { id, batch, planned, tasks })
+}
+
+/// How many tasks a plan cuts its batch into, if it says so.
+fn planned_tasks(plan: &OffsetsEntry) -> Option<NonZeroU32> {
+    plan.conf.iter().find(|(name, _)| name == TASKS)?.1.parse().ok()
+}
+
+fn plan_tasks(plan: &mut OffsetsEntry, tasks: Option<NonZeroU32>) {
+    plan.conf.retain(|(name, _)| name != TASKS);
+    plan.conf.extend(tasks.map(|tasks| (TASKS.to_owned(), tasks.to_string())));
 }
 
 /// The recorded start of the source, or the one of now, which is then recorded.
@@ -401,6 +433,9 @@ impl Stream for Counted {
         polled
     }
 }
+
+/// Beside the settings of Spark, which leaves alone what it does not know.
+const TASKS: &str = "klamm.sink.tasks";
 
 /// How long a query without a trigger waits after a look that found nothing.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

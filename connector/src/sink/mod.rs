@@ -1,8 +1,9 @@
 //! Where rows go: one trait for all sinks, and Kafka's.
 //!
-//! In comes a batch's number and its rows as a stream; out comes how many were written, once all of them are safe.
+//! In comes a [`Batch`], its number and its rows; out comes how many were written, once all of them are safe.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
+use std::num::NonZeroU32;
 use std::pin::Pin;
 
 use arrow_array::RecordBatch;
@@ -11,18 +12,20 @@ use futures_core::Stream;
 
 use crate::error::Result;
 
+mod batch;
 pub mod validate;
 mod without_column;
 mod writer;
 
+pub use batch::{Batch, QueryStart};
 pub use without_column::WithoutColumn;
 pub use writer::{KafkaSink, batch_write};
 
 /// Rows on their way: Arrow batches of one schema, ended by the first error.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 
-/// What a sink gives back for a batch while it works.
-pub type SinkFuture<'a> = Pin<Box<dyn Future<Output = Result<Written>> + Send + 'a>>;
+/// What a sink gives back while it works: for a batch, how many rows are safe.
+pub type SinkFuture<'a, T = Written> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// What a batch left in the sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,13 +52,27 @@ pub trait Sink: Send {
     /// `InvalidSchema`, naming the column.
     fn check(&self, schema: &SchemaRef) -> Result<()>;
 
-    /// Writes all of `rows`, and ends when they are safe.
+    /// Prepares for a query, once, before its first batch is planned. Most sinks need none of it.
+    ///
+    /// # Errors
+    /// Whatever keeps the sink from going on where the query stands; the query then does not start.
+    fn start(&mut self, _query: QueryStart) -> SinkFuture<'_, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// How many tasks a new batch is cut into, for sinks that write them one by one. The number is kept with the
+    /// batch's plan, and a batch that runs again has the number that it was planned with.
+    fn tasks(&self) -> Option<NonZeroU32> {
+        None
+    }
+
+    /// Writes all rows of `batch`, and ends when they are safe.
     ///
     /// Dropping the future gives the batch up; some of its rows may then have been written.
     ///
     /// # Errors
-    /// The first error of `rows`, or of writing them. How many rows were written is in the error's context.
-    fn write_batch(&mut self, batch_id: i64, rows: RowStream) -> SinkFuture<'_>;
+    /// The first error of the rows, or of writing them. How many rows were written is in the error's context.
+    fn write_batch<'a>(&'a mut self, batch: Batch<'a>) -> SinkFuture<'a>;
 }
 
 /// The next batch of rows; `None` after the last. Dropping the future loses nothing.

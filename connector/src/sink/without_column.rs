@@ -1,5 +1,6 @@
 //! A sink that leaves a column out. Rows in, the same rows without it to the sink behind.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,7 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use futures_core::Stream;
 
-use super::{RowStream, Sink, SinkFuture};
+use super::{Batch, QueryStart, RowStream, Sink, SinkFuture};
 use crate::error::Result;
 
 /// Writes rows without one of their columns.
@@ -38,8 +39,17 @@ impl<S: Sink> Sink for WithoutColumn<S> {
         self.sink.check(&Arc::new(Schema::new(kept.collect::<Vec<_>>())))
     }
 
-    fn write_batch(&mut self, batch_id: i64, rows: RowStream) -> SinkFuture<'_> {
-        self.sink.write_batch(batch_id, Box::pin(Without { rows, column: self.column }))
+    fn start(&mut self, query: QueryStart) -> SinkFuture<'_, ()> {
+        self.sink.start(query)
+    }
+
+    fn tasks(&self) -> Option<NonZeroU32> {
+        self.sink.tasks()
+    }
+
+    fn write_batch<'a>(&'a mut self, batch: Batch<'a>) -> SinkFuture<'a> {
+        let column = self.column;
+        self.sink.write_batch(batch.map_rows(move |rows| Box::pin(Without { rows, column })))
     }
 }
 

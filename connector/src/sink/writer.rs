@@ -14,7 +14,7 @@ use klamm_client::producer::{Delivery, Producer, ProducerOptions, Ticket};
 use klamm_client::{Client, Config, ErrorKind as ClientErrorKind};
 
 use super::validate::validate;
-use super::{RowStream, Sink, SinkFuture, Written, next_rows};
+use super::{Batch, RowStream, Sink, SinkFuture, Written, next_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;
 use crate::rows::{Row, RowSource};
@@ -128,10 +128,10 @@ impl Sink for KafkaSink {
 
     /// Appends the rows in their order and waits until every one is acknowledged.
     ///
-    /// Errors: the first of `rows`; `InvalidSchema`; `InvalidRow` or `Client` with the row's number in the batch, from
+    /// Errors: the first of the rows; `InvalidSchema`; `InvalidRow` or `Client` with the row's number in the batch, from
     /// 1; `OutcomeUnknown` if it can't be known whether a row was written. The context says how many were.
-    fn write_batch(&mut self, _batch_id: i64, rows: RowStream) -> SinkFuture<'_> {
-        Box::pin(self.write(rows))
+    fn write_batch<'a>(&'a mut self, mut batch: Batch<'a>) -> SinkFuture<'a> {
+        Box::pin(self.write(batch.rows()))
     }
 }
 

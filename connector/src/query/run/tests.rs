@@ -93,8 +93,9 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn write_batch(&mut self, batch_id: i64, mut rows: RowStream) -> SinkFuture<'_> {
+    fn write_batch<'a>(&'a mut self, mut batch: Batch<'a>) -> SinkFuture<'a> {
         Box::pin(async move {
+            let (batch_id, mut rows) = (batch.id(), batch.rows());
             let mut taken = Vec::new();
             while let Some(batch) = next_rows(&mut rows).await {
                 let batch = batch?;
@@ -491,9 +492,9 @@ impl Sink for Hangs {
         Ok(())
     }
 
-    fn write_batch(&mut self, batch_id: i64, rows: RowStream) -> SinkFuture<'_> {
+    fn write_batch<'a>(&'a mut self, batch: Batch<'a>) -> SinkFuture<'a> {
         Box::pin(async move {
-            let _ = self.behind.write_batch(batch_id, rows).await;
+            let _ = self.behind.write_batch(batch).await;
             self.reached.notify_one();
             std::future::pending().await
         })
