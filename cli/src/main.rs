@@ -16,6 +16,7 @@ mod pipeline;
 mod progress;
 mod read;
 mod signals;
+mod sinks;
 mod stream;
 mod topics;
 mod write;

@@ -48,8 +48,12 @@ pub enum ErrorKind {
     CheckpointIo,
     /// The cluster or the connection to it failed. The cause is the client's error.
     Client,
+    /// A sink's file or stream could not be written.
+    SinkIo,
     /// It is not known whether some rows were written.
     OutcomeUnknown,
+    /// Another process has taken the query over, and nothing more can be written by this one.
+    Fenced,
     /// A bug in this crate.
     Internal,
 }
@@ -62,7 +66,7 @@ pub enum Fault {
     Caller,
     /// What the topic holds, or no longer holds.
     Data,
-    /// The checkpoint's folder or its file system.
+    /// A folder or its file system: the checkpoint's, or a sink's.
     Storage,
     /// The cluster, or the way to it.
     Cluster,
@@ -144,15 +148,17 @@ impl Error {
     /// Who would have to act.
     pub fn fault(&self) -> Fault {
         match self.0.kind {
-            ErrorKind::InvalidOption | ErrorKind::InvalidSchema | ErrorKind::InvalidRow => {
-                Fault::Caller
-            }
+            ErrorKind::InvalidOption
+            | ErrorKind::InvalidSchema
+            | ErrorKind::InvalidRow
+            | ErrorKind::Fenced => Fault::Caller,
             ErrorKind::InvalidOffsets | ErrorKind::MalformedRecord | ErrorKind::DataLoss => {
                 Fault::Data
             }
             ErrorKind::CheckpointInUse
             | ErrorKind::CheckpointUntrusted
-            | ErrorKind::CheckpointIo => Fault::Storage,
+            | ErrorKind::CheckpointIo
+            | ErrorKind::SinkIo => Fault::Storage,
             ErrorKind::Client | ErrorKind::OutcomeUnknown => Fault::Cluster,
             ErrorKind::Internal => Fault::Us,
         }
@@ -167,10 +173,13 @@ impl From<klamm_client::Error> for Error {
             Theirs::Config => ErrorKind::InvalidOption,
             Theirs::OutcomeUnknown => ErrorKind::OutcomeUnknown,
             Theirs::DataLoss => ErrorKind::DataLoss,
+            Theirs::Fenced => ErrorKind::Fenced,
             Theirs::Internal => ErrorKind::Internal,
             _ => ErrorKind::Client,
         };
-        let ours = Self::new(kind, error.to_string()).with_retriable(error.is_retriable());
+        // What was aborted may be done again in another transaction.
+        let retriable = error.is_retriable() || error.kind() == Theirs::AbortRequired;
+        let ours = Self::new(kind, error.to_string()).with_retriable(retriable);
         if error.source().is_some() { ours.with_source(Cause(error)) } else { ours }
     }
 }

@@ -1,5 +1,7 @@
 //! The options of the sink.
 
+use std::num::NonZeroU32;
+
 use super::builder::SinkOptionsBuilder;
 use super::raw::RawOptions;
 use super::table::SINK;
@@ -10,6 +12,7 @@ use crate::error::{Error, Result};
 pub struct SinkOptions {
     topic: Option<String>,
     checkpoint_location: Option<String>,
+    tasks: NonZeroU32,
     client: Vec<(String, String)>,
 }
 
@@ -48,6 +51,7 @@ impl SinkOptions {
             // An empty name stays: it is an invalid topic and not an option that was left out.
             topic: raw.get("topic").map(|topic| topic.trim().to_owned()),
             checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
+            tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
             client: raw.into_client(),
         })
     }
@@ -60,6 +64,11 @@ impl SinkOptions {
     /// The folder of the checkpoint, if it was named among the sink's options.
     pub fn checkpoint_location(&self) -> Option<&str> {
         self.checkpoint_location.as_deref()
+    }
+
+    /// How many transactions write a batch side by side, with delivery exactly-once.
+    pub fn exactly_once_tasks(&self) -> NonZeroU32 {
+        self.tasks
     }
 
     /// The options of the client, without `kafka.`, ordered by name.
@@ -77,6 +86,16 @@ impl SinkOptionsBuilder {
         SinkOptions::from_pairs(self.into_pairs())
     }
 }
+
+fn tasks(name: &str, text: &str) -> Result<NonZeroU32> {
+    let tasks = text.trim().parse().ok().filter(|tasks: &NonZeroU32| tasks.get() <= MOST_TASKS);
+    tasks.ok_or_else(|| {
+        Error::option(format!("Invalid value '{text}' for option '{name}'; give 1 to {MOST_TASKS}"))
+    })
+}
+
+/// Each task has a producer with connections and memory of its own.
+const MOST_TASKS: u32 = 128;
 
 /// The serialisers that nobody may choose, and Spark's words about each.
 const SERIALIZERS: [(&str, &str); 2] =

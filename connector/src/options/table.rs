@@ -119,6 +119,8 @@ rows! {
     "topic", with_topic(&str), Both, "none; the column topic decides";
     /// The folder of the checkpoint, for a query that is given none by other means.
     "checkpointLocation", with_checkpoint_location(&str), Stream, "none";
+    /// How many transactions write a batch side by side, with delivery exactly-once.
+    "exactlyOnceTasks", with_exactly_once_tasks(i32), Stream, "1";
     /// Has no effect, as in Spark: headers are written whenever there is a column of that name.
     "includeHeaders", with_include_headers(bool), Nowhere, "false";
 }

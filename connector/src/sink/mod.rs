@@ -12,14 +12,24 @@ use futures_core::Stream;
 
 use crate::error::Result;
 
+mod append;
+mod at_least_once;
 mod batch;
+mod console;
+mod exactly_once;
+mod files;
+mod foreach_batch;
+mod tally;
 pub mod validate;
 mod without_column;
-mod writer;
 
+pub use at_least_once::{KafkaSink, batch_write};
 pub use batch::{Batch, QueryStart};
+pub use console::ConsoleSink;
+pub use exactly_once::{ExactlyOnceSettings, ExactlyOnceSink};
+pub use files::{FileKind, FileSink};
+pub use foreach_batch::ForeachBatch;
 pub use without_column::WithoutColumn;
-pub use writer::{KafkaSink, batch_write};
 
 /// Rows on their way: Arrow batches of one schema, ended by the first error.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
@@ -75,7 +85,34 @@ pub trait Sink: Send {
     fn write_batch<'a>(&'a mut self, batch: Batch<'a>) -> SinkFuture<'a>;
 }
 
+impl Sink for Box<dyn Sink> {
+    fn description(&self) -> String {
+        (**self).description()
+    }
+
+    fn check(&self, schema: &SchemaRef) -> Result<()> {
+        (**self).check(schema)
+    }
+
+    fn start(&mut self, query: QueryStart) -> SinkFuture<'_, ()> {
+        (**self).start(query)
+    }
+
+    fn tasks(&self) -> Option<NonZeroU32> {
+        (**self).tasks()
+    }
+
+    fn write_batch<'a>(&'a mut self, batch: Batch<'a>) -> SinkFuture<'a> {
+        (**self).write_batch(batch)
+    }
+}
+
 /// The next batch of rows; `None` after the last. Dropping the future loses nothing.
 pub async fn next_rows(rows: &mut RowStream) -> Option<Result<RecordBatch>> {
     poll_fn(|context| rows.as_mut().poll_next(context)).await
+}
+
+/// What progress shows of topics of Kafka.
+fn description(topic: Option<&str>) -> String {
+    topic.map_or_else(|| "kafka".to_owned(), |topic| format!("kafka[topic={topic}]"))
 }
