@@ -6,6 +6,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use klamm_protocol::code::ErrorCode;
+
 /// The connector's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -177,8 +179,11 @@ impl From<klamm_client::Error> for Error {
             Theirs::Internal => ErrorKind::Internal,
             _ => ErrorKind::Client,
         };
-        // What was aborted may be done again in another transaction.
-        let retriable = error.is_retriable() || error.kind() == Theirs::AbortRequired;
+        // What was aborted may be done again in another transaction. So may what met a leader that does not know the
+        // epoch: whether somebody has taken over, only the coordinator can tell.
+        let unknown_epoch = error.code() == Some(ErrorCode::INVALID_PRODUCER_EPOCH);
+        let aborted = error.kind() == Theirs::AbortRequired || unknown_epoch;
+        let retriable = error.is_retriable() || aborted;
         let ours = Self::new(kind, error.to_string()).with_retriable(retriable);
         if error.source().is_some() { ours.with_source(Cause(error)) } else { ours }
     }

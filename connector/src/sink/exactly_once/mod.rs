@@ -17,6 +17,8 @@
 //! once, in the order of the source's partitions.
 
 mod marker;
+#[cfg(test)]
+mod script;
 mod slot;
 
 use std::num::NonZeroU32;
@@ -70,6 +72,8 @@ pub struct ExactlyOnceSink {
     query: Option<QueryStart>,
     /// The slots of this process by their number.
     slots: Vec<Slot>,
+    #[cfg(test)]
+    script: script::Script,
 }
 
 impl ExactlyOnceSink {
@@ -78,7 +82,15 @@ impl ExactlyOnceSink {
     /// The client's `transaction.timeout.ms` has to suffice for a task of a batch: `maxOffsetsPerTrigger` bounds it.
     pub fn new(client: Client, topic: Option<&str>, settings: ExactlyOnceSettings) -> Self {
         let topic = topic.map(Arc::from);
-        Self { client, topic, settings, query: None, slots: Vec::new() }
+        Self {
+            client,
+            topic,
+            settings,
+            query: None,
+            slots: Vec::new(),
+            #[cfg(test)]
+            script: script::Script::default(),
+        }
     }
 
     /// Connects to the cluster that the options name. `exactlyOnceTasks` says how many tasks, `kafka.transactional.id`
@@ -106,7 +118,12 @@ impl ExactlyOnceSink {
         let first = self.slots.len() as u32;
         for number in first..count.get() {
             let name = format!("{}-{}-{number}", self.settings.prefix, query.id);
-            let slot = Slot::take_over(self.client.clone(), name);
+            let slot = Slot::take_over(
+                self.client.clone(),
+                name,
+                #[cfg(test)]
+                self.script.clone(),
+            );
             taking.spawn(async move { (number, slot.await) });
         }
         let mut taken = Vec::new();
@@ -296,3 +313,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A plan with more tasks is damaged.
 const MOST_TASKS: u32 = 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ use klamm_client::producer::{
 use klamm_client::{Client, TopicPartition};
 
 use super::marker::Marker;
+#[cfg(test)]
+use super::script::{Plant, Script, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rows::Row;
 use crate::sink::append::{Takes, append_all};
@@ -27,6 +29,8 @@ pub(super) struct Slot {
     marker: Option<Marker>,
     /// What became of the last transaction is not known.
     is_unsure: bool,
+    #[cfg(test)]
+    script: Script,
 }
 
 /// A task to be written.
@@ -50,12 +54,24 @@ pub(super) enum Outcome {
 impl Slot {
     /// Takes the slot over: whoever had it can commit nothing any more. Its marker is read after that, so it can't
     /// change behind the back of who has read it.
-    pub(super) async fn take_over(client: Client, name: String) -> Result<Self> {
+    pub(super) async fn take_over(
+        client: Client,
+        name: String,
+        #[cfg(test)] script: Script,
+    ) -> Result<Self> {
         let mut options = ProducerOptions::from_config(client.config());
         options.transactional_id = Some(name.clone());
         let producer = client.transactional_producer(options)?;
         let name = Arc::from(name);
-        let mut slot = Self { client, name, producer, marker: None, is_unsure: true };
+        let mut slot = Self {
+            client,
+            name,
+            producer,
+            marker: None,
+            is_unsure: true,
+            #[cfg(test)]
+            script,
+        };
         slot.settle().await?;
         Ok(slot)
     }
@@ -71,14 +87,32 @@ impl Slot {
 
     /// Has every transaction of this slot decided, then reads the marker.
     async fn settle(&mut self) -> Result<()> {
-        self.producer.init().await.map_err(|e| self.at(e))?;
+        #[cfg(test)]
+        if self.script.has(Plant::ReadBeforeFencing) {
+            self.read_marker().await?;
+            self.script.reach(Step::Between).await?;
+            self.is_unsure = false;
+            return self.fence().await;
+        }
+        self.fence().await?;
+        #[cfg(test)]
+        self.script.reach(Step::Between).await?;
+        self.read_marker().await?;
+        self.is_unsure = false;
+        Ok(())
+    }
+
+    async fn fence(&mut self) -> Result<()> {
+        self.producer.init().await.map(drop).map_err(|e| self.at(e))
+    }
+
+    async fn read_marker(&mut self) -> Result<()> {
         let found = self.client.stable_offsets_of(&[&self.name]).await.pop();
         let stored = found.unwrap_or_else(|| Ok(Default::default())).map_err(|e| self.at(e))?;
         // Rows without a topic option may have left markers in several topics.
         let newest = stored.into_values().max_by_key(|stored| stored.offset);
         let marker = newest.map(|stored| Marker::read(&stored.metadata)).transpose();
         self.marker = marker.map_err(|e| e.with_context("group", &self.name))?;
-        self.is_unsure = false;
         Ok(())
     }
 
@@ -114,6 +148,8 @@ impl Slot {
         let transaction = self.producer.begin().await?;
         let mut open = Open { transaction, topic: None };
         let mut tally = Tally::default();
+        #[cfg(test)]
+        self.script.reach(Step::Begun).await?;
         let appended =
             append_all(&mut task.rows, task.topic.as_deref(), &mut open, &mut tally).await;
         if let Err(error) = appended {
@@ -131,13 +167,25 @@ impl Slot {
             CommittedOffset { offset: marker.batch, leader_epoch: None, metadata: marker.write() };
         let place = TopicPartition { topic, partition: 0 };
         let mut transaction = open.transaction;
-        let committed = match transaction.send_offsets(&group, &[(place, offset)]).await {
+        let position = [(place, offset)];
+        #[cfg(test)]
+        let marked = match self.script.has(Plant::MarkerOutside) {
+            true => self.client.commit_offsets(&self.name, &position).await.remove(0),
+            false => transaction.send_offsets(&group, &position).await,
+        };
+        #[cfg(not(test))]
+        let marked = transaction.send_offsets(&group, &position).await;
+        #[cfg(test)]
+        self.script.reach(Step::Marked).await?;
+        let committed = match marked {
             Ok(()) => transaction.commit().await,
             Err(error) => {
                 let _ = transaction.abort().await;
                 Err(error)
             }
         };
+        #[cfg(test)]
+        self.script.reach(Step::Ended).await?;
         match committed {
             Ok(()) => Ok(Some(marker)),
             Err(error) => {
