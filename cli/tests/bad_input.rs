@@ -128,11 +128,24 @@ fn a_stream_needs_a_checkpoint_of_its_own() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so() {
-    let stream =
-        ["stream", "-b", "127.0.0.1:1", "-t", "a", "-O", "topic=b", "--checkpoint", "/tmp/x"];
-    klamm(&[&stream[..], &["--delivery", "exactly-once"]].concat()).refused(2, "exactly-once");
-    klamm(&[&stream[..], &["--sink", "console"]].concat()).refused(2, "console");
+fn a_sink_that_cannot_be_is_refused_before_anything_is_contacted() {
+    let refused = |more: &[&str], words: &str| {
+        let stream = ["stream", "-b", "127.0.0.1:1", "-t", "a", "--checkpoint", "/tmp/x"];
+        klamm(&[&stream[..], more].concat()).refused(2, words);
+    };
+    refused(&["-O", "topic=b", "--delivery", "at-most-once"], "at-most-once");
+    refused(&["--sink", "parquet:there"], "parquet:there");
+    refused(&["--sink", "json:"], "json:DIR");
+    refused(&["--sink", "console", "--delivery", "exactly-once"], "prints a batch that runs again");
+    refused(&["--sink", "console", "-O", "topic=b"], "leave out topic");
+    refused(
+        &["-O", "topic=b", "-O", "exactlyOnceTasks=0", "--delivery", "exactly-once"],
+        "exactlyOnceTasks",
+    );
+}
+
+#[test]
+fn a_protocol_that_is_not_built_says_so() {
     klamm(&["read", "-b", "127.0.0.1:1", "-t", "a", "-o", "kafka.security.protocol=SSL"])
         .refused(2, "security.protocol");
 }

@@ -32,9 +32,21 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
 }
 
-/// A lock that is held. The file stays, empty, since removing it would race with the next holder.
-#[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held for its drop")] File);
+/// A lock that is held until this is dropped.
+pub struct Lock(#[allow(dead_code, reason = "held for its drop")] Box<dyn Send + Sync>);
+
+impl Lock {
+    /// A lock whose drop is that of `guard`.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lock")
+    }
+}
 
 /// The file system of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,7 +126,8 @@ impl Disk for LocalDisk {
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
         let file = private_file().create(true).truncate(false).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock(file))),
+            // The file stays, empty: removing it would race with the next holder.
+            Ok(()) => Ok(Some(Lock::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -153,3 +166,6 @@ fn private_folder() -> DirBuilder {
 
 /// The largest file that is read: a million partitions with long names still fit.
 pub const MAX_FILE: u64 = 256 << 20;
+
+#[cfg(test)]
+pub(crate) mod sim;

@@ -16,6 +16,7 @@ use super::plan::{self, BatchPlanner};
 use super::progress::{Durations, QueryProgress, SourceProgress};
 use super::trigger::Trigger;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::disk::{Disk, LocalDisk};
 use crate::checkpoint::format::OffsetsEntry;
 use crate::checkpoint::recovery::Resume;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,7 +91,13 @@ impl<S: StreamSource> Query<S> {
     /// `CheckpointIo`; whatever the source fails with.
     ///
     /// Dropping the future may leave a new checkpoint without a plan, which the next start takes up.
-    pub async fn start(
+    pub async fn start(source: S, sink: Box<dyn Sink>, settings: QuerySettings) -> Result<Self> {
+        Self::start_on(Box::new(LocalDisk), source, sink, settings).await
+    }
+
+    /// As [`Query::start`], with the checkpoint on another disk.
+    async fn start_on(
+        disk: Box<dyn Disk>,
         mut source: S,
         mut sink: Box<dyn Sink>,
         settings: QuerySettings,
@@ -106,7 +113,7 @@ impl<S: StreamSource> Query<S> {
             ));
         }
         let new_id = uuid::Uuid::new_v4().to_string();
-        let checkpoint = blocking(move || Checkpoint::open(&folder, &new_id)).await?;
+        let checkpoint = blocking(move || Checkpoint::open_on(disk, &folder, &new_id)).await?;
         let checkpoint = Arc::new(checkpoint);
         let (start, carried) = starting_point(&mut source, &checkpoint).await?;
         let query = query_start(&checkpoint, &carried).await?;
@@ -194,7 +201,10 @@ impl<S: StreamSource> Query<S> {
     /// Waits for the trigger's time, then for the end of the next batch. Nothing is changed if this is dropped.
     async fn plan(&mut self) -> Result<Option<Planned>> {
         let wait = self.trigger.wait(since_1970(), self.last_start);
-        tokio::time::sleep(wait).await;
+        if !wait.is_zero() {
+            // Even a sleep of nothing lasts until the timer's next millisecond.
+            tokio::time::sleep(wait).await;
+        }
         let (started, clock) = (since_1970(), Instant::now());
         let mut durations = Durations::default();
         if self.planned.is_some_and(|last| self.batch <= last) {
@@ -440,5 +450,7 @@ const TASKS: &str = "klamm.sink.tasks";
 /// How long a query without a trigger waits after a look that found nothing.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod tests;

@@ -12,17 +12,17 @@ use crate::sink::{SinkFuture, Written, next_rows};
 
 /// A topic as two lists of limits, shared with the test.
 #[derive(Default)]
-struct Topic {
-    earliest: PartitionOffsets,
-    latest: PartitionOffsets,
+pub(super) struct Topic {
+    pub(super) earliest: PartitionOffsets,
+    pub(super) latest: PartitionOffsets,
 }
 
-type Shared<T> = Arc<Mutex<T>>;
+pub(super) type Shared<T> = Arc<Mutex<T>>;
 
 /// A source whose rows are their offsets.
-struct Memory {
-    options: SourceOptions,
-    topic: Shared<Topic>,
+pub(super) struct Memory {
+    pub(super) options: SourceOptions,
+    pub(super) topic: Shared<Topic>,
 }
 
 impl StreamSource for Memory {
@@ -79,8 +79,8 @@ impl Stream for Batches {
 
 /// Keeps the offsets of each batch; fails as often as it is told to, after it has taken the rows.
 #[derive(Clone, Default)]
-struct Kept {
-    batches: Shared<Vec<(i64, Vec<i64>)>>,
+pub(super) struct Kept {
+    pub(super) batches: Shared<Vec<(i64, Vec<i64>)>>,
     failures: Shared<usize>,
 }
 
