@@ -4,13 +4,11 @@
 mod cases;
 mod common;
 
-use std::time::Duration;
-
 use cases::{access, groups, replicas, settings, transactions};
-use common::{client, cluster, config};
+use common::{client, cluster, connect};
 use klamm_client::Client;
 use klamm_testkit::apache::{self, Kafka, KafkaConfig};
-use klamm_testkit::outside::{Cluster as _, in_test};
+use klamm_testkit::outside::in_test;
 
 async fn everywhere(client: &Client, brokers: usize) {
     settings::settings_of_topics_are_set_unset_appended_and_taken_away(client).await;
@@ -35,11 +33,6 @@ fn run(test: impl Future<Output = ()>) {
 
 fn with_rules(version: &str, brokers: usize) -> Option<Kafka> {
     in_test(Kafka::start(KafkaConfig::version(version).brokers(brokers).access_rules()))
-}
-
-async fn connect(kafka: &Kafka) -> Client {
-    let config = config(&kafka.bootstrap()).with_api_timeout(Duration::from_secs(60));
-    Client::connect(config).await.unwrap()
 }
 
 async fn embedded(brokers: i32) {
@@ -97,6 +90,18 @@ fn the_line_before_answers_every_call() {
         access::rules_are_added_found_by_filters_and_removed(&client).await;
         access::a_token_is_refused_without_a_login(&client).await;
         settings::an_offset_spec_that_is_too_new_spoils_no_other(&client, false).await;
+    });
+}
+
+#[test]
+fn three_brokers_answer_every_call_together() {
+    let Some(kafka) = with_rules(apache::NEWEST, 3) else { return };
+    run(async {
+        let client = connect(&kafka).await;
+        everywhere(&client, 3).await;
+        access::rules_are_added_found_by_filters_and_removed(&client).await;
+        settings::settings_of_groups_are_kept(&client).await;
+        groups::groups_whose_broker_assigns_are_described_as_such(&client).await;
     });
 }
 

@@ -6,13 +6,15 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{client, client_with, cluster, config};
 use klamm_client::admin::Topics;
 use klamm_client::cluster::CoordinatorKind;
 use klamm_client::{Client, ErrorKind};
-use klamm_protocol::api::ApiKey;
+use klamm_protocol::api::{ApiKey, Request as _};
 use klamm_protocol::code::ErrorCode;
-use klamm_protocol::messages::metadata::MetadataRequest;
+use klamm_protocol::header::encode_response;
+use klamm_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use klamm_protocol::session::metadata::LeaderHint;
 use klamm_testkit::control::{Fault, Intercept};
 use tokio::time::Instant;
@@ -43,6 +45,21 @@ async fn one_server_that_answers_among_dead_ones_is_enough() {
     drop(dead);
     let config = config(&format!("{address},{}", door.bootstrap()));
     assert!(Client::connect(config).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_just_starting_and_names_no_broker_yet_is_asked_again() {
+    let door = cluster(1).await;
+    let newest = MetadataRequest::VERSIONS.max;
+    let frame =
+        encode_response::<MetadataRequest>(&MetadataResponse::default(), newest, 0).unwrap();
+    // Behind the length and the correlation id, which the broker fills in.
+    let nobody = frame.into_bytes().slice(8..);
+    let rule = Intercept::on(ApiKey::Metadata).times(3).with(Fault::Answer(nobody));
+    let rule = door.with(|cluster| cluster.intercept(rule));
+    let client = client(&door).await;
+    assert_eq!(client.view().brokers.len(), 1);
+    assert_eq!(door.with(|cluster| cluster.control().matched(rule)), 4, "the last was let through");
 }
 
 #[tokio::test]

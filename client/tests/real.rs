@@ -5,14 +5,13 @@ mod common;
 
 use std::time::Duration;
 
-use common::config;
+use common::connect;
 use klamm_client::admin::{CommittedOffset, NewTopic, OffsetSpec, Topics};
 use klamm_client::cluster::CoordinatorKind;
 use klamm_client::config::Isolation;
 use klamm_client::{Client, ErrorKind, TopicPartition};
 use klamm_protocol::code::ErrorCode;
 use klamm_testkit::apache::{self, Kafka};
-use klamm_testkit::outside::Cluster as _;
 use tokio::time::Instant;
 
 fn run(test: impl Future<Output = ()>) {
@@ -21,11 +20,6 @@ fn run(test: impl Future<Output = ()>) {
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
-}
-
-async fn connect(kafka: &Kafka) -> Client {
-    let config = config(&kafka.bootstrap()).with_api_timeout(Duration::from_secs(60));
-    Client::connect(config).await.unwrap()
 }
 
 async fn topics_offsets_and_groups(kafka: &Kafka) {
@@ -54,13 +48,7 @@ async fn topics_offsets_and_groups(kafka: &Kafka) {
     assert_eq!(offsets[8..], [None; 5]);
     assert_eq!(found[13].1.as_ref().unwrap_err().kind(), ErrorKind::Usage);
 
-    let position = CommittedOffset { offset: 7, leader_epoch: Some(0), metadata: "m".to_owned() };
-    let stored = client.commit_offsets("g", &[(t(1), position.clone())]).await;
-    assert!(stored[0].is_ok(), "{stored:?}");
-    let all = client.committed_offsets("g", None).await.unwrap();
-    assert_eq!(all.into_iter().collect::<Vec<_>>(), [(t(1), position)]);
-    assert!(client.committed_offsets("nobody", Some(&[t(0)])).await.unwrap().is_empty());
-    client.cluster().coordinator(CoordinatorKind::Group, "g", soon()).await.unwrap();
+    keeps_positions(&client, t(1)).await;
 
     let view = client.metadata(Topics::All).await.unwrap();
     assert!(view.topics.get("__consumer_offsets").unwrap().internal);
@@ -68,6 +56,16 @@ async fn topics_offsets_and_groups(kafka: &Kafka) {
     assert!(client.delete_topics(&["a"]).await[0].is_ok());
     let again = client.delete_topics(&["a"]).await;
     assert_eq!(again[0].as_ref().unwrap_err().kind(), ErrorKind::Usage);
+}
+
+async fn keeps_positions(client: &Client, partition: TopicPartition) {
+    let position = CommittedOffset { offset: 7, leader_epoch: Some(0), metadata: "m".to_owned() };
+    let stored = client.commit_offsets("g", &[(partition.clone(), position.clone())]).await;
+    assert!(stored[0].is_ok(), "{stored:?}");
+    let all = client.committed_offsets("g", None).await.unwrap();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [(partition.clone(), position)]);
+    assert!(client.committed_offsets("nobody", Some(&[partition])).await.unwrap().is_empty());
+    client.cluster().coordinator(CoordinatorKind::Group, "g", soon()).await.unwrap();
 }
 
 #[test]
@@ -80,6 +78,32 @@ fn the_newest_version_answers_every_call() {
 fn the_line_before_answers_every_call() {
     let Some(kafka) = apache::for_test(apache::PREVIOUS, 1) else { return };
     run(topics_offsets_and_groups(&kafka));
+}
+
+/// The oldest broker that starts here without ZooKeeper. What came later says so.
+#[test]
+fn the_oldest_version_answers_what_it_knows() {
+    let Some(kafka) = apache::for_test(apache::OLDEST, 1) else { return };
+    run(async {
+        let client = connect(&kafka).await;
+        assert!(client.create_topics(&[NewTopic::new("a").with_partitions(2)]).await[0].is_ok());
+        let grown = client.create_partitions(&[("a", 4)]).await.remove(0).unwrap_err();
+        assert_eq!(grown.kind(), ErrorKind::Unsupported, "{grown}");
+        let t = |partition| TopicPartition::new("a", partition);
+        let wanted = [
+            (t(0), OffsetSpec::Earliest),
+            (t(1), OffsetSpec::Latest),
+            (t(0), OffsetSpec::Timestamp(0)),
+            (t(0), OffsetSpec::MaxTimestamp),
+        ];
+        let found = client.list_offsets(&wanted, Isolation::ReadCommitted).await;
+        let offsets: Vec<_> =
+            found[..3].iter().map(|(_, one)| one.as_ref().unwrap().offset).collect();
+        assert_eq!(offsets, [Some(0), Some(0), None]);
+        assert_eq!(found[3].1.as_ref().unwrap_err().kind(), ErrorKind::Unsupported);
+        keeps_positions(&client, t(1)).await;
+        assert!(client.delete_topics(&["a"]).await[0].is_ok());
+    });
 }
 
 #[test]

@@ -63,9 +63,7 @@ impl<'a> Scene<'a> {
         partitions: i32,
         replicas: i16,
     ) -> Self {
-        let config = common::config(&kafka.bootstrap())
-            .with_api_timeout(Duration::from_secs(60))
-            .with_metadata_max_age(Duration::from_secs(1));
+        let config = common::real_config(kafka).with_metadata_max_age(Duration::from_secs(1));
         let client = Client::connect(config).await.unwrap();
         let topic = format!("{what}-{}", way.name);
         let new = NewTopic::new(topic.clone()).with_partitions(partitions);
@@ -403,6 +401,17 @@ fn members_of_ours_and_javas_share_on_the_newest_version() {
 #[test]
 fn members_of_ours_and_javas_share_on_the_line_before() {
     let Some(kafka) = apache::for_test(apache::PREVIOUS, 1) else { return };
+    run(async {
+        for way in [EAGER, COOPERATIVE] {
+            ours_and_javas_share(&kafka, way).await;
+        }
+    });
+}
+
+/// The oldest broker that starts here without ZooKeeper.
+#[test]
+fn members_of_ours_and_javas_share_on_the_oldest_version() {
+    let Some(kafka) = apache::for_test(apache::OLDEST, 1) else { return };
     run(async {
         for way in [EAGER, COOPERATIVE] {
             ours_and_javas_share(&kafka, way).await;

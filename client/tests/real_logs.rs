@@ -5,21 +5,20 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::config;
+use common::connect;
 use klamm_client::admin::NewTopic;
 use klamm_client::config::Isolation;
 use klamm_client::consumer::{OffsetRange, ReadOptions};
 use klamm_client::producer::{Producer, ProducerOptions, Ticket};
 use klamm_client::{Client, ErrorKind};
 use klamm_protocol::records::{Compression, RecordParts};
-use klamm_testkit::apache::{self, Kafka};
-use klamm_testkit::outside::Cluster as _;
+use klamm_testkit::apache;
 
 #[test]
-fn records_come_back_from_the_newest_line_and_the_one_before() {
-    for version in [apache::NEWEST, apache::PREVIOUS] {
+fn records_come_back_from_the_newest_line_the_one_before_and_the_oldest() {
+    for version in [apache::NEWEST, apache::PREVIOUS, apache::OLDEST] {
         let Some(kafka) = apache::shared(version) else { return };
         run(async {
             let client = connect(&kafka).await;
@@ -63,13 +62,8 @@ fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Runtime::new().unwrap().block_on(test);
 }
 
-async fn connect(kafka: &Kafka) -> Client {
-    let config = config(&kafka.bootstrap()).with_api_timeout(Duration::from_secs(60));
-    Client::connect(config).await.unwrap()
-}
-
 fn producer(client: &Client, compression: Compression) -> Producer {
-    let mut options = ProducerOptions::default();
+    let mut options = ProducerOptions::from_config(client.config());
     options.compression = compression;
     client.producer(options).unwrap()
 }

@@ -84,6 +84,12 @@ fn the_line_before_keeps_every_promise() {
 }
 
 #[test]
+fn three_brokers_keep_every_promise() {
+    let Some(kafka) = start(apache::NEWEST, 3) else { return };
+    run(all_promises(&kafka, true));
+}
+
+#[test]
 fn killed_brokers_cost_time_and_no_records() {
     let Some(kafka) = start(apache::NEWEST, 3) else { return };
     run(brokers_are_killed(&kafka, true));

@@ -48,15 +48,20 @@ impl Check {
 /// # Panics
 /// Names the checks that failed.
 pub fn run_all(cluster: &dyn Cluster) {
-    let failed: Vec<_> = CHECKS
-        .iter()
-        .filter(|check| {
-            let run = std::panic::AssertUnwindSafe(|| check.run(cluster));
-            std::panic::catch_unwind(run).is_err()
-        })
-        .map(|check| check.name)
-        .collect();
+    let failed = failures(cluster, CHECKS);
     assert!(failed.is_empty(), "{} does not conform: {failed:?}", cluster.name());
+}
+
+/// Runs `checks` against `cluster`; the names of those that failed. An old broker fails what it came too early for.
+pub fn failures<'a>(
+    cluster: &dyn Cluster,
+    checks: impl IntoIterator<Item = &'a Check>,
+) -> Vec<&'static str> {
+    let fails = |check: &&Check| {
+        let run = std::panic::AssertUnwindSafe(|| check.run(cluster));
+        std::panic::catch_unwind(run).is_err()
+    };
+    checks.into_iter().filter(fails).map(|check| check.name).collect()
 }
 
 /// The versions of each API that a cluster offers to clients.

@@ -63,10 +63,12 @@ impl Cache {
     pub(super) async fn start(config: Arc<Config>, brokers: Arc<Brokers>) -> Result<Self> {
         let deadline = Instant::now() + *config.connect_timeout() + GRACE;
         let shared = Arc::new(Shared::new(config, brokers));
-        let request = shared.due().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "a client without metadata does not ask for it")
-        })?;
-        shared.round(request, deadline).await.map_err(while_connecting)?;
+        while let Err(error) = shared.first(deadline).await {
+            // A cluster that has just started names its brokers once they have joined it.
+            if error.what() != NOBODY || Instant::now() >= deadline {
+                return Err(while_connecting(error));
+            }
+        }
         let task = tokio::spawn(Arc::clone(&shared).run());
         Ok(Self { shared, abort: task.abort_handle(), task: Mutex::new(Some(task)) })
     }
@@ -259,6 +261,14 @@ impl Shared {
         }
     }
 
+    /// One refresh while connecting, as soon as it is due.
+    async fn first(&self, deadline: Instant) -> Result<()> {
+        let due = self.machine().poll_timeout().map(Instant::from_std);
+        at(due.map(|due| due.min(deadline))).await;
+        let request = self.due().ok_or_else(nobody)?;
+        self.round(request, deadline).await
+    }
+
     /// The request to send now. From here on the round counts as begun.
     fn due(&self) -> Option<MetadataRequest> {
         let request = self.machine().poll_transmit(Instant::now().into_std())?;
@@ -354,9 +364,11 @@ fn while_connecting(error: Error) -> Error {
     error.as_kind(kind).with_hint("check the broker's log for what became of the connection")
 }
 
+const NOBODY: &str = "the cluster names no broker that could be reached";
+
 /// The answer was readable and led nowhere.
 fn nobody() -> Error {
-    Error::new(ErrorKind::Unreachable, "the cluster names no broker that could be reached")
+    Error::new(ErrorKind::Unreachable, NOBODY)
         .with_hint("wait until brokers have joined it, or check their advertised.listeners")
 }
 

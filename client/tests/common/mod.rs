@@ -10,8 +10,10 @@ pub mod wire;
 use std::time::Duration;
 
 use klamm_client::{Client, Config};
+use klamm_testkit::apache::{self, Kafka};
 use klamm_testkit::broker::ClusterConfig;
 use klamm_testkit::door::EmbeddedCluster;
+use klamm_testkit::outside::Cluster as _;
 
 /// A cluster of so many brokers, ids from 1.
 pub async fn cluster(brokers: i32) -> EmbeddedCluster {
@@ -23,6 +25,18 @@ pub async fn cluster(brokers: i32) -> EmbeddedCluster {
 pub fn config(bootstrap: &str) -> Config {
     let config = Config::new(bootstrap).expect("addresses");
     config.with_retry_backoff(Duration::from_millis(10)).with_api_timeout(Duration::from_secs(20))
+}
+
+/// Options for a real cluster, which takes its time; the oldest gives out no producer ids.
+pub fn real_config(kafka: &Kafka) -> Config {
+    let idempotence = kafka.name() != format!("apache-{}", apache::OLDEST);
+    let patient = config(&kafka.bootstrap()).with_api_timeout(Duration::from_secs(60));
+    patient.with_idempotence(idempotence)
+}
+
+/// A client of a real cluster.
+pub async fn connect(kafka: &Kafka) -> Client {
+    Client::connect(real_config(kafka)).await.expect("the cluster answers")
 }
 
 /// A client of this cluster.

@@ -109,7 +109,7 @@ pub(super) fn commit(
         topics: vec![topic],
         ..OffsetCommitRequest::default()
     };
-    wire.exchange(&request, version).topics[0].partitions[0].error_code
+    wire.exchange_up_to(&request, version).topics[0].partitions[0].error_code
 }
 
 /// A consumer of the classic protocol joins alone and takes a topic; returns its id.
@@ -126,8 +126,8 @@ fn join(wire: &mut Wire, group: &str, topic: &str) -> String {
         protocols: vec![protocol],
         ..JoinGroupRequest::default()
     };
-    request.member_id = wire.exchange(&request, 9).member_id;
-    let joined = wire.exchange(&request, 9);
+    request.member_id = wire.exchange_up_to(&request, 9).member_id;
+    let joined = wire.exchange_up_to(&request, 9);
     assert_eq!(joined.error_code, ErrorCode::NONE);
     let assignment = SyncGroupRequestAssignment {
         member_id: joined.member_id.clone(),
@@ -142,7 +142,7 @@ fn join(wire: &mut Wire, group: &str, topic: &str) -> String {
         assignments: vec![assignment],
         ..SyncGroupRequest::default()
     };
-    assert_eq!(wire.exchange(&request, 5).error_code, ErrorCode::NONE);
+    assert_eq!(wire.exchange_up_to(&request, 5).error_code, ErrorCode::NONE);
     joined.member_id
 }
 
@@ -153,7 +153,7 @@ fn leave(wire: &mut Wire, group: &str, member: &str) {
         members: vec![identity],
         ..LeaveGroupRequest::default()
     };
-    assert_eq!(wire.exchange(&request, 5).members[0].error_code, ErrorCode::NONE);
+    assert_eq!(wire.exchange_up_to(&request, 5).members[0].error_code, ErrorCode::NONE);
 }
 
 /// The group's position in partition 0, if asked for only where no transaction may change it.

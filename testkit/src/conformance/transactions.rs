@@ -157,9 +157,9 @@ pub(super) fn positions(cluster: &dyn Cluster) {
 
 pub(super) fn timed_out(cluster: &dyn Cluster) {
     let topic = new_topic(cluster, 1, &[]);
-    let mut producer = Producer::new(cluster, OLDER, 100);
+    let mut producer = Producer::new(cluster, OLDER, 1_000);
     producer.write(&topic, "a");
-    // Apache Kafka looks for such transactions every ten seconds.
+    // Apache Kafka looks for such transactions every ten seconds, and gives the abort as long as the transaction had.
     settle(cluster, &topic, 2);
     assert_eq!(producer.end(true), ErrorCode::PRODUCER_FENCED);
     assert_eq!(producer.send(&topic, "b"), ErrorCode::INVALID_PRODUCER_EPOCH);

@@ -85,6 +85,12 @@ impl Wire {
         self.exchange(request, version.expect("the broker offers the API"))
     }
 
+    /// Sends a request in the newest common version that is not above `limit`.
+    pub(super) fn exchange_up_to<R: Request>(&mut self, request: &R, limit: i16) -> R::Response {
+        let version = self.common::<R>().into_iter().filter(|version| *version <= limit).max();
+        self.exchange(request, version.expect("the broker offers the API"))
+    }
+
     /// Sends a request in one version.
     pub(super) fn exchange<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         self.correlation += 1;
@@ -122,14 +128,19 @@ impl Wire {
 pub(super) fn coordinator(cluster: &dyn Cluster, key_type: i8, key: &str) -> Wire {
     let until = Instant::now() + PATIENCE;
     loop {
-        let request = FindCoordinatorRequest {
-            key_type,
-            coordinator_keys: vec![key.to_owned()],
-            ..FindCoordinatorRequest::default()
+        let mut wire = Wire::to(cluster);
+        let mut request = FindCoordinatorRequest { key_type, ..FindCoordinatorRequest::default() };
+        let found = if wire.common::<FindCoordinatorRequest>().contains(&4) {
+            request.coordinator_keys = vec![key.to_owned()];
+            let found = wire.exchange(&request, 4).coordinators.remove(0);
+            (found.error_code, found.host, found.port)
+        } else {
+            request.key = key.to_owned();
+            let found = wire.exchange(&request, 3);
+            (found.error_code, found.host, found.port)
         };
-        let found = Wire::to(cluster).exchange(&request, 4).coordinators.remove(0);
-        if found.error_code == ErrorCode::NONE {
-            return Wire::at(&found.host, found.port);
+        if found.0 == ErrorCode::NONE {
+            return Wire::at(&found.1, found.2);
         }
         assert!(Instant::now() < until, "no coordinator: {found:?}");
         std::thread::sleep(Duration::from_millis(100));

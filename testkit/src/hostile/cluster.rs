@@ -71,9 +71,9 @@ fn brokers() -> Vec<Case> {
     cases.extend(sweep(name, Goal::Produce, &[NotWritten, Unreachable, Late], PORTS.map(port)));
     cases.extend([
         case("a broker whose name is 30 kB long", Goal::Offsets, &[Late], long),
-        case("no broker in the cluster", Goal::Connect, &[Unreachable], nobody()),
+        case("no broker in the cluster", Goal::Connect, &[Unreachable, Late], nobody()),
         case("no broker any more", Goal::Refresh, &[Late], nobody().skip(1)),
-        case("brokers with negative ids", Goal::Connect, &[Unreachable], told(strangers)),
+        case("brokers with negative ids", Goal::Connect, &[Unreachable, Late], told(strangers)),
         case(
             "all brokers have one id",
             Goal::Metadata,
