@@ -6,7 +6,6 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use common::{client, client_with, cluster, config};
 use klamm_client::admin::Topics;
 use klamm_client::cluster::CoordinatorKind;
