@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_001_seven_nullable_columns_in_sparks_order() {
+    fn b001_seven_nullable_columns_in_sparks_order() {
         let expected =
             ["key", "value", "topic", "partition", "offset", "timestamp", "timestampType"];
         assert_eq!(names(false), expected);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_002_headers_are_an_eighth_column_only_when_asked_for() {
+    fn b002_headers_are_an_eighth_column_only_when_asked_for() {
         assert_eq!(names(true).len(), 8);
         assert_eq!(names(true)[7], "headers");
         assert_eq!(names(false).len(), 7);

@@ -101,7 +101,7 @@ async fn a_copy_keeps_keys_headers_and_timestamps() {
 }
 
 #[tokio::test]
-async fn entry_086_partitions_that_are_added_meanwhile_are_copied_from_their_beginning() {
+async fn b086_partitions_that_are_added_meanwhile_are_copied_from_their_beginning() {
     let world = World::new(&[("t", 1), ("copy", 1)]).await;
     let dir = tempfile::tempdir().unwrap();
     world.append("t", 0, 1, &["0"]);
@@ -116,7 +116,7 @@ async fn entry_086_partitions_that_are_added_meanwhile_are_copied_from_their_beg
 }
 
 #[tokio::test]
-async fn entry_089_a_topic_that_was_made_anew_with_fewer_records_is_noticed() {
+async fn b089_a_topic_that_was_made_anew_with_fewer_records_is_noticed() {
     let world = World::new(&[("t", 1), ("copy", 1)]).await;
     let dir = tempfile::tempdir().unwrap();
     world.append("t", 0, 1, &["0", "1"]);
@@ -130,7 +130,7 @@ async fn entry_089_a_topic_that_was_made_anew_with_fewer_records_is_noticed() {
 }
 
 #[tokio::test]
-async fn entry_126_transactions_advance_offsets_beyond_their_rows() {
+async fn b126_transactions_advance_offsets_beyond_their_rows() {
     let world = World::new(&[("t", 1), ("copy", 1)]).await;
     let dir = tempfile::tempdir().unwrap();
     let options =
@@ -200,7 +200,7 @@ fn text(values: &[Option<&str>]) -> ArrayRef {
 }
 
 #[tokio::test]
-async fn entry_161_168_rows_go_to_the_topic_and_partition_of_their_columns() {
+async fn b161_b168_rows_go_to_the_topic_and_partition_of_their_columns() {
     let world = World::new(&[("a", 3), ("b", 1)]).await;
     let columns = vec![
         ("topic", text(&[Some("a"), Some("b"), Some("a")])),
@@ -215,7 +215,7 @@ async fn entry_161_168_rows_go_to_the_topic_and_partition_of_their_columns() {
 }
 
 #[tokio::test]
-async fn entry_165_a_null_topic_fails_by_row_and_says_how_many_were_written() {
+async fn b165_a_null_topic_fails_by_row_and_says_how_many_were_written() {
     let world = World::new(&[("a", 1)]).await;
     let columns =
         vec![("topic", text(&[Some("a"), None])), ("value", text(&[Some("1"), Some("2")]))];
@@ -225,7 +225,7 @@ async fn entry_165_a_null_topic_fails_by_row_and_says_how_many_were_written() {
 }
 
 #[tokio::test]
-async fn entry_162_163_columns_are_checked_before_anything_is_written() {
+async fn b162_b163_columns_are_checked_before_anything_is_written() {
     let world = World::new(&[("a", 1)]).await;
     let columns = vec![("value", text(&[Some("1")]))];
     let error = batch_write(&sink_options(&world, &[]), rows(columns)).await.unwrap_err();
@@ -236,7 +236,7 @@ async fn entry_162_163_columns_are_checked_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn entry_170_171_a_partition_or_topic_that_is_not_there_fails_by_row() {
+async fn b170_b171_a_partition_or_topic_that_is_not_there_fails_by_row() {
     let world = World::new(&[("a", 3)]).await;
     let write = async |topic: &str, partition: i32| {
         let columns = vec![

@@ -24,13 +24,13 @@ async fn thirty() -> World {
 }
 
 #[tokio::test]
-async fn entry_041_everything_is_read_by_default() {
+async fn b041_everything_is_read_by_default() {
     let world = thirty().await;
     assert_eq!(world.values(&[T]).await.unwrap(), numbers(0, 30));
 }
 
 #[tokio::test]
-async fn entry_042_explicit_limits_cut_inside_of_batches() {
+async fn b042_explicit_limits_cut_inside_of_batches() {
     let world = thirty().await;
     let pairs = [
         T,
@@ -43,7 +43,7 @@ async fn entry_042_explicit_limits_cut_inside_of_batches() {
 }
 
 #[tokio::test]
-async fn rows_carry_partition_and_offset() {
+async fn b034_only_partitions_that_exist_are_assigned() {
     let world = thirty().await;
     let rows = world.read(&[("assign", r#"{"t":[1,7]}"#)]).await.unwrap();
     assert_eq!(rows.len(), 10);
@@ -51,7 +51,7 @@ async fn rows_carry_partition_and_offset() {
 }
 
 #[tokio::test]
-async fn entry_022_timestamps_find_the_first_record_at_or_after() {
+async fn b022_b025_b026_timestamps_find_the_first_record_at_or_after() {
     let world = World::new(&[("t", 3)]).await;
     for (time, first) in [(100, 0), (200, 10), (300, 20)] {
         for partition in 0..3 {
@@ -82,7 +82,7 @@ async fn entry_022_timestamps_find_the_first_record_at_or_after() {
 }
 
 #[tokio::test]
-async fn entry_023_a_start_without_a_match_is_refused_or_is_the_end() {
+async fn b023_a_start_without_a_match_is_refused_or_is_the_end() {
     let world = thirty().await;
     let error = world.values(&[T, ("startingTimestamp", "5000")]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOffsets);
@@ -93,7 +93,7 @@ async fn entry_023_a_start_without_a_match_is_refused_or_is_the_end() {
 }
 
 #[tokio::test]
-async fn entry_036_a_pattern_selects_by_a_search_and_never_internal_topics() {
+async fn b036_a_pattern_selects_by_a_search_and_never_internal_topics() {
     let world = World::new(&[("orders", 1), ("my-orders-v2", 1), ("other", 1)]).await;
     world.append("orders", 0, 1, &["a"]);
     world.append("my-orders-v2", 0, 1, &["b"]);
@@ -106,7 +106,7 @@ async fn entry_036_a_pattern_selects_by_a_search_and_never_internal_topics() {
 }
 
 #[tokio::test]
-async fn entry_037_an_unknown_topic_is_an_error_even_when_losses_are_forgiven() {
+async fn b037_an_unknown_topic_is_an_error_even_when_losses_are_forgiven() {
     let world = thirty().await;
     let error =
         world.values(&[("subscribe", "t,missing"), ("failOnDataLoss", "false")]).await.unwrap_err();
@@ -115,7 +115,7 @@ async fn entry_037_an_unknown_topic_is_an_error_even_when_losses_are_forgiven() 
 }
 
 #[tokio::test]
-async fn entry_039_a_plan_that_is_read_again_sees_new_records_but_keeps_explicit_ends() {
+async fn b039_a_plan_that_is_read_again_sees_new_records_but_keeps_explicit_ends() {
     let world = World::new(&[("t", 1)]).await;
     world.append("t", 0, 1, &["0", "1", "2"]);
     let open = world.plan(&[T]).await.unwrap();
@@ -129,7 +129,7 @@ async fn entry_039_a_plan_that_is_read_again_sees_new_records_but_keeps_explicit
 }
 
 #[tokio::test]
-async fn entry_050_a_read_in_pieces_gives_every_row_once() {
+async fn b050_a_read_in_pieces_gives_every_row_once() {
     let world = thirty().await;
     let plan = world.plan(&[T, ("minPartitions", "9")]).await.unwrap();
     assert_eq!(plan.ranges().len(), 9);
@@ -141,7 +141,7 @@ async fn entry_050_a_read_in_pieces_gives_every_row_once() {
 }
 
 #[tokio::test]
-async fn entry_048_a_start_above_the_end_is_refused() {
+async fn b048_a_start_above_the_end_is_refused() {
     let world = World::new(&[("t", 1)]).await;
     let error = world.values(&[T, ("startingOffsets", r#"{"t":{"0":1}}"#)]).await.unwrap_err();
     assert!(error.message().starts_with(
@@ -150,14 +150,14 @@ async fn entry_048_a_start_above_the_end_is_refused() {
 }
 
 #[tokio::test]
-async fn entry_028_limits_have_to_name_all_partitions() {
+async fn b028_limits_have_to_name_all_partitions() {
     let world = thirty().await;
     let error = world.values(&[T, ("startingOffsets", r#"{"t":{"0":1}}"#)]).await.unwrap_err();
     assert_eq!(error.condition(), Some("KAFKA_START_OFFSET_DOES_NOT_MATCH_ASSIGNED"));
 }
 
 #[tokio::test]
-async fn entry_053_what_expired_is_an_error_or_is_left_out() {
+async fn b053_what_expired_is_an_error_or_is_left_out() {
     let world = World::new(&[("t", 1)]).await;
     for n in 0..5 {
         let values = numbers(n * 10, n * 10 + 10);
@@ -204,7 +204,7 @@ async fn an_end_beyond_the_log_is_a_loss_and_its_tail_is_left_out_if_forgiven() 
 }
 
 #[tokio::test]
-async fn entry_147_to_153_only_committed_records_are_read_if_so_asked() {
+async fn b153_only_committed_records_are_read_if_so_asked() {
     let world = World::new(&[("t", 1)]).await;
     let committed = [T, ("kafka.isolation.level", "read_committed")];
     world.append_open("t", 7, 0, &["1", "2", "3", "4", "5"]);
@@ -224,7 +224,7 @@ async fn entry_147_to_153_only_committed_records_are_read_if_so_asked() {
 }
 
 #[tokio::test]
-async fn entry_154_a_range_without_a_visible_record_ends() {
+async fn b154_a_range_without_a_visible_record_ends() {
     let world = World::new(&[("t", 1)]).await;
     world.append_open("t", 7, 0, &["1", "2", "3"]);
     world.end_transaction("t", 7, false);
@@ -283,7 +283,7 @@ async fn read_deleted(fail: &str) -> klamm_connector::Result<Vec<common::Row>> {
 }
 
 #[tokio::test]
-async fn entry_143_a_topic_that_is_deleted_before_it_is_read_is_a_loss() {
+async fn b143_a_topic_that_is_deleted_before_it_is_read_is_a_loss() {
     let error = read_deleted("true").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DataLoss, "{error:?}");
     assert!(error.message().contains("offset [0, 2) for topic partition t-0"), "{error}");
@@ -291,7 +291,7 @@ async fn entry_143_a_topic_that_is_deleted_before_it_is_read_is_a_loss() {
 }
 
 #[tokio::test]
-async fn entry_032_offsets_are_asked_for_as_often_as_the_option_says() {
+async fn b032_offsets_are_asked_for_as_often_as_the_option_says() {
     let refusals = |times| {
         Intercept::on(ApiKey::ListOffsets).times(times).fail(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
     };

@@ -136,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn entry_185_a_committed_batch_is_followed_by_the_next() {
+    fn b185_a_committed_batch_is_followed_by_the_next() {
         let resume = decide(&listing(&[3, 4, 5], &[3, 4, 5])).unwrap();
         assert_eq!((resume, resume.batch()), (Resume::Next { committed: 5 }, 6));
     }
 
     #[test]
-    fn entry_185_an_uncommitted_batch_runs_again() {
+    fn b185_an_uncommitted_batch_runs_again() {
         assert_eq!(
             decide(&listing(&[3, 4, 5], &[3, 4])).unwrap(),
             Resume::Rerun { first: 5, last: 5 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_186_the_batch_before_has_to_exist() {
+    fn b186_the_batch_before_has_to_exist() {
         assert!(refused(&listing(&[5], &[4])).contains("batch 4 doesn't exist"));
         assert!(refused(&listing(&[5], &[])).contains("batch 0 doesn't exist"));
         assert!(refused(&listing(&[0, 2], &[0])).contains("batch 1 doesn't exist"));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_269_leftover_state_is_refused_and_leftover_initial_offsets_are_not() {
+    fn b269_leftover_state_is_refused_and_leftover_initial_offsets_are_not() {
         let mut listing = listing(&[], &[]);
         assert_eq!(decide(&listing).unwrap(), Resume::Fresh);
         listing.has_state = true;

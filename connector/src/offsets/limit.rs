@@ -118,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn entry_113_shares_follow_the_backlog() {
+    fn b113_shares_follow_the_backlog() {
         assert_eq!(taken(10, &[101, 11, 1], 2), [vec![8, 1, 1], vec![9, 1, 0]]);
     }
 
     #[test]
-    fn entry_114_115_the_sum_may_pass_or_miss_the_limit() {
+    fn b114_b115_the_sum_may_pass_or_miss_the_limit() {
         assert_eq!(taken(3, &[100; 5], 1), [vec![1; 5]]);
         assert_eq!(taken(1, &[50, 50], 1), [vec![1, 1]]);
         assert_eq!(taken(20, &[21, 11, 1], 1), [vec![12, 6, 1]]);
@@ -132,20 +132,20 @@ mod tests {
     }
 
     #[test]
-    fn entry_116_the_largest_limit_does_not_overflow() {
+    fn b116_the_largest_limit_does_not_overflow() {
         let (from, latest) = (offsets(&[("t", 0, 5)]), offsets(&[("t", 0, 10)]));
         assert_eq!(rate_limited(i64::MAX, &from, &latest, &offsets(&[])), latest);
     }
 
     #[test]
-    fn entry_117_no_limit_is_checked() {
+    fn b117_no_limit_is_checked() {
         assert_eq!(taken(0, &[5], 1), [vec![0]]);
         let (from, latest) = (offsets(&[("t", 0, 5)]), offsets(&[("t", 0, 10)]));
         assert!(rate_limited(-4, &from, &latest, &offsets(&[])).values().all(|end| *end < 5));
     }
 
     #[test]
-    fn entry_118_new_partitions_begin_at_their_earliest_offset() {
+    fn b118_new_partitions_begin_at_their_earliest_offset() {
         let latest = offsets(&[("t", 0, 10), ("t", 1, 110)]);
         let from = offsets(&[("t", 0, 0)]);
         let end = rate_limited(10, &from, &latest, &offsets(&[("t", 1, 100)]));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_120_a_small_batch_waits_for_the_delay() {
+    fn b120_a_small_batch_waits_for_the_delay() {
         let secs = Duration::from_secs;
         let mut gate = MinimumGate::new(15, secs(5));
         let at = |n| offsets(&[("t", 0, n)]);
@@ -165,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn entry_123_an_unknown_partition_counts_from_zero() {
+    fn b123_an_unknown_partition_counts_from_zero() {
         let mut gate = MinimumGate::new(15, Duration::from_secs(5));
         assert!(gate.passes(Duration::from_secs(1), &offsets(&[]), &offsets(&[("t", 0, 15)])));
     }
 
     #[test]
-    fn entry_124_the_first_trigger_after_a_start_fires() {
+    fn b124_the_first_trigger_after_a_start_fires() {
         let mut gate = MinimumGate::new(15, Duration::from_secs(900));
         assert!(gate.passes(Duration::from_secs(1_700_000_000), &offsets(&[]), &offsets(&[])));
     }
 
     #[test]
-    fn entry_093_094_how_far_behind() {
+    fn b093_b094_how_far_behind() {
         let consumed = offsets(&[("a", 0, 1), ("b", 0, 2)]);
         let latest = offsets(&[("a", 0, 3), ("b", 0, 6)]);
         assert_eq!(offsets_behind(&consumed, &latest), Some((2, 4, 3.0)));

@@ -265,21 +265,21 @@ mod tests {
     }
 
     #[test]
-    fn entry_128_a_new_partition_has_to_start_at_zero() {
+    fn b128_a_new_partition_has_to_start_at_zero() {
         let (ranges, losses) = losses(&[], &[("t", 3, 9)], &[("t", 3, 7)]);
         assert_eq!(losses[0].to_string(), "Added partition t-3 starts from 7 instead of 0.");
         assert_eq!(ranges[0].from, 7);
     }
 
     #[test]
-    fn entry_129_a_new_partition_that_vanished_is_skipped() {
+    fn b129_a_new_partition_that_vanished_is_skipped() {
         let (ranges, losses) = losses(&[], &[("t", 3, 9)], &[]);
         assert!(matches!(&losses[0], DataLoss::InitialOffsetNotFound(tps) if tps.len() == 1));
         assert!(ranges.is_empty());
     }
 
     #[test]
-    fn entry_130_deleted_partitions_are_named() {
+    fn b130_deleted_partitions_are_named() {
         let (_, found) = losses(&[("t", 0, 3)], &[], &[]);
         assert_eq!(found[0].condition(), "KAFKA_DATA_LOSS.PARTITIONS_DELETED");
         let (_, found) =
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_131_an_end_below_the_start_is_a_loss() {
+    fn b131_an_end_below_the_start_is_a_loss() {
         let (ranges, found) = losses(&[("t", 0, 2)], &[("t", 0, 1)], &[]);
         let error = found[0].clone().into_error();
         assert!(error.message().contains("offset was changed from 2 to 1."));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_099_available_now_notices_lost_partitions() {
+    fn b099_available_now_notices_lost_partitions() {
         let found =
             check_available_now(&offsets(&[("t", 0, 5), ("t", 1, 5)]), &offsets(&[("t", 0, 5)]));
         let text = found.unwrap_err().to_string();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_100_available_now_notices_a_shorter_partition() {
+    fn b100_available_now_notices_a_shorter_partition() {
         let found = check_available_now(&offsets(&[("t", 0, 15)]), &offsets(&[("t", 0, 10)]));
         let text = found.unwrap_err().to_string();
         assert!(text.contains(
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_134_to_137_out_of_range_skips_what_is_gone() {
+    fn b134_b135_b136_b137_out_of_range_skips_what_is_gone() {
         assert_eq!(after_out_of_range(5, 10, 0, 5), OutOfRange::Finish { skipped: 5 });
         assert_eq!(after_out_of_range(5, 10, 10, 20), OutOfRange::Finish { skipped: 5 });
         assert_eq!(

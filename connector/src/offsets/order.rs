@@ -110,19 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn entry_014_ids_come_in_hash_table_order() {
+    fn b014_ids_come_in_hash_table_order() {
         assert_eq!(ids(&[0, 1, 16, 17]), [0, 16, 1, 17]);
         assert_eq!(ids(&[7, 33, 100]), [33, 100, 7]);
     }
 
     #[test]
-    fn entry_014_contiguous_ids_ascend() {
+    fn b014_contiguous_ids_ascend() {
         assert_eq!(ids(&(0..30).collect::<Vec<_>>()), (0..30).collect::<Vec<_>>());
         assert_eq!(ids(&(0..2000).collect::<Vec<_>>()), (0..2000).collect::<Vec<_>>());
     }
 
     #[test]
-    fn entry_014_topics_come_in_hash_table_order() {
+    fn b014_topics_come_in_hash_table_order() {
         assert_eq!(
             topics(&["zeta", "alpha", "mid", "orders", "payments"]),
             ["zeta", "alpha", "payments", "mid", "orders"]

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_036_a_pattern_is_found_anywhere_unless_anchored() {
+    fn b036_a_pattern_is_found_anywhere_unless_anchored() {
         assert!(found("orders", "my-orders-v2"));
         assert!(!found("^orders$", "my-orders-v2"));
         assert!(found("p-.*", "p-seems"));

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_266_offsets_are_objects_and_the_first_start_is_null() {
+    fn b266_offsets_are_objects_and_the_first_start_is_null() {
         let json: serde_json::Value = serde_json::from_str(&progress().to_json()).unwrap();
         assert!(json["sources"][0]["startOffset"].is_null());
         assert_eq!(json["sources"][0]["endOffset"]["b"]["0"], 2);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_093_how_far_behind_is_told_as_text() {
+    fn b093_how_far_behind_is_told_as_text() {
         let json: serde_json::Value = serde_json::from_str(&progress().to_json()).unwrap();
         let metrics = &json["sources"][0]["metrics"];
         assert_eq!(metrics["minOffsetsBehindLatest"], "2");

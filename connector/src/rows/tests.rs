@@ -34,7 +34,7 @@ fn batch(base_offset: i64, compression: Compression, records: &[Record<'_>]) -> 
 const LONG: &[u8] = b"longer than the twelve bytes that a view holds itself";
 
 #[test]
-fn every_field_of_a_record_becomes_its_column_whatever_the_codec() {
+fn b004_b005_b006_b007_b008_every_field_of_a_record_becomes_its_column_whatever_the_codec() {
     for codec in [Compression::None, Compression::Lz4, Compression::Zstd] {
         let records: [Record<'_>; 3] = [
             (1_000, Some(b"k"), Some(LONG), vec![("a", Some(b"1")), ("a", None)]),
@@ -85,7 +85,7 @@ fn records_outside_the_range_are_left_out() {
 }
 
 #[test]
-fn a_timestamp_without_microseconds_is_refused_by_offset() {
+fn b010_a_timestamp_without_microseconds_is_refused_by_offset() {
     let mut decoder = RowDecoder::new("t", 0, false);
     let error = decoder
         .push(&batch(7, Compression::None, &[(i64::MAX, None, None, vec![])]), 0..9)
@@ -115,7 +115,7 @@ fn what_a_source_hands_out_a_sink_takes_with_time_headers_and_partition() {
 }
 
 #[test]
-fn entry_161_the_topic_option_overrides_the_topic_column() {
+fn b161_the_topic_option_overrides_the_topic_column() {
     let rows = rows(vec![("value", strings(&[Some("v")])), ("topic", strings(&[Some("foo")]))]);
     let by_column = RowSource::new(&rows, None).expect("columns").row(0).expect("a row").topic;
     assert_eq!(by_column, "foo");
@@ -126,14 +126,14 @@ fn entry_161_the_topic_option_overrides_the_topic_column() {
 }
 
 #[test]
-fn entry_165_a_null_topic_fails_the_row() {
+fn b165_a_null_topic_fails_the_row() {
     let rows = rows(vec![("value", strings(&[Some("v")])), ("topic", strings(&[None]))]);
     let error = RowSource::new(&rows, None).expect("columns").row(0).expect_err("no topic");
     assert_eq!(error.condition(), Some("KAFKA_NULL_TOPIC_IN_DATA"));
 }
 
 #[test]
-fn entry_166_strings_are_written_as_utf8_and_an_absent_key_is_null() {
+fn b166_strings_are_written_as_utf8_and_an_absent_key_is_null() {
     let rows = rows(vec![("value", strings(&[Some("ü"), None]))]);
     let source = RowSource::new(&rows, Some("t")).expect("columns");
     let first = source.row(0).expect("a row");
@@ -142,7 +142,7 @@ fn entry_166_strings_are_written_as_utf8_and_an_absent_key_is_null() {
 }
 
 #[test]
-fn entry_167_a_null_header_key_fails_the_row() {
+fn b167_a_null_header_key_fails_the_row() {
     let item = StructBuilder::new(
         arrow_schema::Fields::from(vec![
             arrow_schema::Field::new("key", arrow_schema::DataType::Utf8, true),
@@ -163,7 +163,7 @@ fn entry_167_a_null_header_key_fails_the_row() {
 }
 
 #[test]
-fn entry_170_a_negative_partition_fails_the_row() {
+fn b170_a_negative_partition_fails_the_row() {
     let partition: ArrayRef = Arc::new(Int32Array::from(vec![Some(-1), None]));
     let values: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"v", b"w"]));
     let rows = rows(vec![("value", values), ("partition", partition)]);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_162_a_topic_is_required() {
+    fn b162_a_topic_is_required() {
         assert_eq!(
             refused(&[("value", DataType::Utf8)], None),
             "topic option required when no 'topic' attribute is present. Use the topic option for setting a topic."
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_163_a_value_is_required() {
+    fn b163_a_value_is_required() {
         assert_eq!(
             refused(&[("Value", DataType::Utf8)], Some("t")),
             "Required attribute 'value' not found"
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_164_wrong_types_are_found_in_sparks_order() {
+    fn b164_wrong_types_are_found_in_sparks_order() {
         let int = DataType::Int32;
         let mut columns = vec![
             ("topic", int.clone()),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_164_a_wrong_topic_column_is_refused_even_with_the_option() {
+    fn b164_a_wrong_topic_column_is_refused_even_with_the_option() {
         let columns = [("topic", DataType::Boolean), ("value", DataType::Utf8)];
         assert!(
             refused(&columns, Some("t")).starts_with("topic attribute unsupported type boolean.")

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_028_offsets_have_to_be_for_all_partitions() {
+    fn b028_offsets_have_to_be_for_all_partitions() {
         let error = check_covers(&offsets(&[("t", 0, 1)]), &set(&[0, 1])).unwrap_err();
         assert_eq!(error.condition(), Some("KAFKA_START_OFFSET_DOES_NOT_MATCH_ASSIGNED"));
         assert!(error.message().contains("you must specify all TopicPartitions."));
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_027_timestamps_have_to_be_for_all_partitions() {
+    fn b027_timestamps_have_to_be_for_all_partitions() {
         for ids in [&[0, 1][..], &[0, 1, 2, 3]] {
             let given: PartitionOffsets = set(ids).into_iter().map(|tp| (tp, 5)).collect();
             let error = check_timed(&given, &set(&[0, 1, 2]), Side::End).unwrap_err();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_047_a_resolved_start_above_its_end_is_refused() {
+    fn b047_a_resolved_start_above_its_end_is_refused() {
         let error = check_order(&offsets(&[("t", 0, 3)]), &offsets(&[("t", 0, 1)])).unwrap_err();
         assert!(error.message().starts_with(
             "The resolved start offset 3 is greater than the resolved end offset 1 for topic t partition 0"
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_029_the_protocols_own_numbers_pass_through() {
+    fn b029_the_protocols_own_numbers_pass_through() {
         assert_eq!(spec_at(-1), OffsetSpec::Latest);
         assert_eq!(spec_at(-2), OffsetSpec::Earliest);
         assert_eq!(spec_at(7), OffsetSpec::Timestamp(7));

@@ -2,20 +2,20 @@ use super::*;
 use crate::offsets::testing::offsets;
 
 #[test]
-fn entry_179_the_first_byte_of_initial_offsets_is_nul() {
+fn b179_the_first_byte_of_initial_offsets_is_nul() {
     let bytes = write_initial(&offsets(&[("t", 0, 5)]));
     assert_eq!(bytes, b"\0v1\n{\"t\":{\"0\":5}}");
     assert_eq!(read_initial(&bytes).unwrap(), offsets(&[("t", 0, 5)]));
 }
 
 #[test]
-fn entry_180_the_form_of_spark_2_1_0_is_read() {
+fn b180_the_form_of_spark_2_1_0_is_read() {
     let read = read_initial(br#"2{"t":{"0":0,"1":1,"2":2}}"#).unwrap();
     assert_eq!(read, offsets(&[("t", 0, 0), ("t", 1, 1), ("t", 2, 2)]));
 }
 
 #[test]
-fn entry_181_a_future_version_is_refused() {
+fn b181_a_future_version_is_refused() {
     let refusal = read_initial(b"0v99999\n{\"a\":1}").unwrap_err();
     assert!(refusal.contains("maximum supported log version is v1, but encountered v99999"));
     assert!(
@@ -29,7 +29,7 @@ fn entry_181_a_future_version_is_refused() {
 }
 
 #[test]
-fn entry_182_a_malformed_version_is_refused() {
+fn b182_a_malformed_version_is_refused() {
     assert_eq!(read_initial(b"\0v1").unwrap_err(), NO_VERSION);
     for version in ["v0", "vx", "v-1"] {
         let refusal = read_initial(format!("\0{version}\n{{}}").as_bytes()).unwrap_err();
@@ -40,7 +40,7 @@ fn entry_182_a_malformed_version_is_refused() {
 }
 
 #[test]
-fn entry_183_offsets_of_spark_2_4_3_are_read() {
+fn b183_offsets_of_spark_2_4_3_are_read() {
     let entry = read_offsets(
         br#"v1
 {"batchWatermarkMs":0,"batchTimestampMs":1568508285207,"conf":{"spark.sql.shuffle.partitions":"5"}}
@@ -90,7 +90,7 @@ fn offsets_are_three_lines_with_the_settings_of_spark_4() {
 }
 
 #[test]
-fn entry_189_another_number_of_sources_is_refused() {
+fn b189_another_number_of_sources_is_refused() {
     let refusal = read_offsets(b"v1\n{}\n{}\n{}\n{}").unwrap_err();
     assert_eq!(
         refusal,
@@ -99,7 +99,7 @@ fn entry_189_another_number_of_sources_is_refused() {
 }
 
 #[test]
-fn entry_190_a_dash_is_no_offset() {
+fn b190_a_dash_is_no_offset() {
     assert_eq!(read_offsets(b"v1\n{}\n-").unwrap().offsets, None);
     let mut entry = OffsetsEntry::new(PartitionOffsets::new(), 0);
     entry.offsets = None;
@@ -107,7 +107,7 @@ fn entry_190_a_dash_is_no_offset() {
 }
 
 #[test]
-fn entry_193_an_empty_metadata_line_is_none() {
+fn b193_an_empty_metadata_line_is_none() {
     let entry = read_offsets(b"v1\n\n{\"t\":{\"0\":1}}").unwrap();
     assert_eq!((entry.watermark_ms, entry.conf.len()), (0, 0));
 }

@@ -52,7 +52,7 @@ fn the_id_stays_over_restarts() {
 }
 
 #[test]
-fn entry_192_a_second_query_is_refused_until_the_first_ends() {
+fn b192_a_second_query_is_refused_until_the_first_ends() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
     let error = Checkpoint::open(dir.path(), ID).unwrap_err();
@@ -62,7 +62,7 @@ fn entry_192_a_second_query_is_refused_until_the_first_ends() {
 }
 
 #[test]
-fn entry_187_a_batch_that_is_there_stays_as_it_is() {
+fn b187_a_batch_that_is_there_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = open(dir.path());
     checkpoint.write_offsets(0, &entry(10)).unwrap();
@@ -74,7 +74,7 @@ fn entry_187_a_batch_that_is_there_stays_as_it_is() {
 }
 
 #[test]
-fn entry_191_a_hundred_batches_are_kept() {
+fn b191_a_hundred_batches_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = open(dir.path());
     run(&checkpoint, 0, 3).unwrap();

@@ -18,7 +18,7 @@ fn single(text: &str) -> i64 {
 }
 
 #[test]
-fn entry_012_offsets_parse_with_latest_and_earliest() {
+fn b012_offsets_parse_with_latest_and_earliest() {
     assert_eq!(
         parse_offsets(r#"{"topicA":{"0":23,"1":-1},"topicB":{"0":-2}}"#).unwrap(),
         offsets(&[("topicA", 0, 23), ("topicA", 1, -1), ("topicB", 0, -2)])
@@ -26,7 +26,7 @@ fn entry_012_offsets_parse_with_latest_and_earliest() {
 }
 
 #[test]
-fn entry_013_partitions_keep_the_order_of_the_text() {
+fn b013_partitions_keep_the_order_of_the_text() {
     let text = |json| -> Vec<String> {
         parse_partitions(json).unwrap().iter().map(ToString::to_string).collect()
     };
@@ -38,7 +38,7 @@ fn entry_013_partitions_keep_the_order_of_the_text() {
 }
 
 #[test]
-fn entry_016_what_spark_refuses_is_refused_with_its_words() {
+fn b016_what_spark_refuses_is_refused_with_its_words() {
     for text in [
         "",
         "   ",
@@ -63,7 +63,7 @@ fn entry_016_what_spark_refuses_is_refused_with_its_words() {
 }
 
 #[test]
-fn entry_017_what_spark_takes_is_taken() {
+fn b017_what_spark_takes_is_taken() {
     for empty in ["null", r#"{"t":{}}"#, r#"{"t":null}"#, "{}"] {
         assert!(parse_offsets(empty).unwrap().is_empty(), "{empty}");
     }
@@ -84,7 +84,7 @@ fn entry_017_what_spark_takes_is_taken() {
 }
 
 #[test]
-fn entry_018_partition_lists_narrow_numbers_as_java_does() {
+fn b018_partition_lists_narrow_numbers_as_java_does() {
     let one = |text: &str| parse_partitions(text).unwrap()[0].partition;
     assert_eq!(one(r#"{"t":[0.5]}"#), 0);
     assert_eq!(one(r#"{"t":[null]}"#), 0);
@@ -101,12 +101,12 @@ fn entry_018_partition_lists_narrow_numbers_as_java_does() {
 }
 
 #[test]
-fn entry_019_other_negative_offsets_are_literal() {
+fn b019_other_negative_offsets_are_literal() {
     assert_eq!(single(r#"{"t":{"0":-3}}"#), -3);
 }
 
 #[test]
-fn entry_264_names_are_written_raw_and_escapes_are_read() {
+fn b264_names_are_written_raw_and_escapes_are_read() {
     assert_eq!(parse_offsets(r#"{"\u0074":{"0":1}}"#).unwrap(), offsets(&[("t", 0, 1)]));
     assert_eq!(
         write_offsets(&offsets(&[("ü\"\\\u{1}", 0, 1)])),

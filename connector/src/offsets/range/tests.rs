@@ -38,20 +38,20 @@ fn counts(min: Option<i32>, max: Option<i64>, sizes: &[i64]) -> Vec<usize> {
 }
 
 #[test]
-fn entry_054_055_without_options_only_empty_ranges_vanish() {
+fn b054_b055_without_options_only_empty_ranges_vanish() {
     assert_eq!(split(None, None, "t1[1,2)"), "t1[1,2)");
     assert_eq!(split(None, None, "t1[1,2) t2[1,1)"), "t1[1,2)");
     assert_eq!(split(None, None, "t1[9,4)"), "");
 }
 
 #[test]
-fn entry_056_062_enough_ranges_stay_as_they_are() {
+fn b056_b062_enough_ranges_stay_as_they_are() {
     assert_eq!(split(Some(3), None, "t1[1,2) t2[1,2) t3[1,2)"), "t1[1,2) t2[1,2) t3[1,2)");
     assert_eq!(split(Some(1), None, "t1[1,2) t2[1,2)"), "t1[1,2) t2[1,2)");
 }
 
 #[test]
-fn entry_058_to_063_large_ranges_are_cut_to_reach_the_minimum() {
+fn b058_b059_b060_b061_b063_large_ranges_are_cut_to_reach_the_minimum() {
     assert_eq!(split(Some(4), None, "t1[1,5)"), "t1[1,2) t1[2,3) t1[3,4) t1[4,5)");
     assert_eq!(split(Some(4), None, "t1[1,5) t2[1,21)"), "t1[1,5) t2[1,7) t2[7,14) t2[14,21)");
     assert_eq!(split(Some(4), None, "t1[1,1) t2[1,21)"), "t2[1,6) t2[6,11) t2[11,16) t2[16,21)");
@@ -63,7 +63,7 @@ fn entry_058_to_063_large_ranges_are_cut_to_reach_the_minimum() {
 }
 
 #[test]
-fn entry_064_to_068_pieces_are_shared_by_size() {
+fn b064_b065_b066_b067_b068_pieces_are_shared_by_size() {
     assert_eq!(counts(Some(6), None, &[10, 10, 1]), [3, 3, 1]);
     assert_eq!(
         split(Some(6), None, "a[0,10) b[0,10) c[0,1)"),
@@ -78,7 +78,7 @@ fn entry_064_to_068_pieces_are_shared_by_size() {
 }
 
 #[test]
-fn entry_069_to_072_rounding_and_small_ranges() {
+fn b069_b070_b071_b072_rounding_and_small_ranges() {
     assert_eq!(counts(Some(10), None, &[7]), [7]);
     assert_eq!(counts(Some(10), None, &[3]), [3]);
     assert_eq!(counts(Some(100), None, &[1, 1]), [1, 1]);
@@ -92,7 +92,7 @@ fn entry_069_to_072_rounding_and_small_ranges() {
 }
 
 #[test]
-fn entry_073_074_no_piece_is_larger_than_the_maximum() {
+fn b073_b074_no_piece_is_larger_than_the_maximum() {
     assert_eq!(split(None, Some(4), "t[1,5)"), "t[1,5)");
     assert_eq!(split(None, Some(4), "t[1,6)"), "t[1,3) t[3,6)");
     assert_eq!(
@@ -107,7 +107,7 @@ fn entry_073_074_no_piece_is_larger_than_the_maximum() {
 }
 
 #[test]
-fn entry_075_076_the_maximum_cuts_before_the_minimum() {
+fn b075_b076_the_maximum_cuts_before_the_minimum() {
     assert_eq!(split(Some(1), Some(20), "t[1,40)"), "t[1,20) t[20,40)");
     assert_eq!(split(Some(4), Some(20), "t[1,40)"), "t[1,10) t[10,20) t[20,30) t[30,40)");
     assert_eq!(
@@ -121,7 +121,7 @@ fn entry_075_076_the_maximum_cuts_before_the_minimum() {
 }
 
 #[test]
-fn entry_077_a_split_that_is_not_positive_is_refused() {
+fn b077_a_split_that_is_not_positive_is_refused() {
     assert!(RangeSplit::new(Some(0), None).is_err());
     assert!(RangeSplit::new(None, Some(-1)).is_err());
 }
@@ -131,7 +131,7 @@ fn late(entries: &[(&str, i64, i64)]) -> Vec<OffsetRange> {
 }
 
 #[test]
-fn entry_078_the_outermost_limits_of_a_batch_stay_symbolic() {
+fn b078_the_outermost_limits_of_a_batch_stay_symbolic() {
     let split = RangeSplit::new(Some(3), None).unwrap();
     let unresolved = late(&[("t", EARLIEST, LATEST)]);
     assert!(split.cuts_unresolved(&unresolved));
@@ -153,7 +153,7 @@ fn entry_078_the_outermost_limits_of_a_batch_stay_symbolic() {
 }
 
 #[test]
-fn entry_079_081_specific_limits_are_cut_and_empty_partitions_get_no_piece() {
+fn b079_b081_specific_limits_are_cut_and_empty_partitions_get_no_piece() {
     let split = RangeSplit::new(Some(3), None).unwrap();
     let specific = late(&[("t", 1, 4), ("u", EARLIEST, LATEST)]);
     assert_eq!(
@@ -163,21 +163,21 @@ fn entry_079_081_specific_limits_are_cut_and_empty_partitions_get_no_piece() {
 }
 
 #[test]
-fn entry_080_the_maximum_sees_unresolved_sizes() {
+fn b080_the_maximum_sees_unresolved_sizes() {
     let split = RangeSplit::new(None, Some(10)).unwrap();
     assert!(!split.cuts_unresolved(&late(&[("t", EARLIEST, LATEST)])));
     assert!(split.cuts_unresolved(&late(&[("t", EARLIEST, 100)])));
 }
 
 #[test]
-fn entry_082_stream_ranges() {
+fn b082_stream_ranges() {
     assert_eq!(split(Some(4), None, "p0[0,100) p1[0,3)"), "p0[0,33) p0[33,66) p0[66,100) p1[0,3)");
     assert_eq!(counts(None, None, &[100]), [1]);
     assert_eq!(counts(Some(4), None, &[100]), [4]);
 }
 
 #[test]
-fn entry_044_limits_for_different_partitions_are_refused() {
+fn b044_limits_for_different_partitions_are_refused() {
     let from = PartitionOffsets::from([(TopicPartition::new("t", 0), 0)]);
     let error = between(&from, &PartitionOffsets::new()).unwrap_err();
     assert!(

@@ -89,7 +89,7 @@ fn an_unknown_option_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn entry_015_the_words_for_limits_count_in_any_case() {
+fn b015_the_words_for_limits_count_in_any_case() {
     let options = stream(&[TOPIC, ("startingOffsets", " earLiEst ")]).unwrap();
     assert_eq!(options.starting(), &OffsetsLimit::Earliest);
     let options = stream(&[TOPIC, ("startingOffsets", "laTest")]).unwrap();
@@ -107,7 +107,7 @@ fn a_stream_starts_at_the_end_and_a_batch_at_the_beginning() {
 }
 
 #[test]
-fn entry_020_the_precedence_of_starting_limits() {
+fn b020_the_precedence_of_starting_limits() {
     let all = [
         TOPIC,
         ("startingOffsets", "earliest"),
@@ -121,7 +121,7 @@ fn entry_020_the_precedence_of_starting_limits() {
 }
 
 #[test]
-fn entry_021_the_precedence_of_ending_limits() {
+fn b021_the_precedence_of_ending_limits() {
     let all = [
         TOPIC,
         ("endingOffsets", "latest"),
@@ -186,7 +186,7 @@ fn the_strategy_is_checked_even_without_timestamps() {
 }
 
 #[test]
-fn entry_045_046_limits_of_a_batch_have_to_fit() {
+fn b045_b046_limits_of_a_batch_have_to_fit() {
     assert_eq!(
         refused(batch(&[
             TOPIC,
@@ -275,7 +275,7 @@ fn a_minimum_above_the_maximum_is_refused_in_streams_and_batches() {
 }
 
 #[test]
-fn entry_051_limits_of_triggers_only_warn_in_a_batch() {
+fn b051_limits_of_triggers_only_warn_in_a_batch() {
     let options = batch(&[
         TOPIC,
         ("maxOffsetsPerTrigger", "5"),

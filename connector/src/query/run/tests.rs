@@ -180,7 +180,7 @@ fn ids(batches: &[(i64, Vec<i64>)]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn entry_097_available_now_takes_all_there_is_in_limited_batches() {
+async fn b097_available_now_takes_all_there_is_in_limited_batches() {
     let world = World::new(&[("t", 0, 15)]);
     let progress =
         world.drain(Trigger::AvailableNow, &[("maxOffsetsPerTrigger", "5")]).await.unwrap();
@@ -194,7 +194,7 @@ async fn entry_097_available_now_takes_all_there_is_in_limited_batches() {
 }
 
 #[tokio::test]
-async fn entry_084_a_restart_goes_on_where_the_last_run_ended() {
+async fn b084_a_restart_goes_on_where_the_last_run_ended() {
     let world = World::new(&[("t", 0, 3)]);
     world.drain(Trigger::AvailableNow, &[]).await.unwrap();
     world.set(&[("t", 0, 5)]);
@@ -206,7 +206,7 @@ async fn entry_084_a_restart_goes_on_where_the_last_run_ended() {
 }
 
 #[tokio::test]
-async fn entry_098_available_now_leaves_what_came_later() {
+async fn b098_available_now_leaves_what_came_later() {
     let world = World::new(&[("t", 0, 4)]);
     let mut query =
         world.start(Trigger::AvailableNow, &[("maxOffsetsPerTrigger", "2")]).await.unwrap();
@@ -218,7 +218,7 @@ async fn entry_098_available_now_leaves_what_came_later() {
 }
 
 #[tokio::test]
-async fn entry_103_once_ignores_limits_and_runs_one_batch() {
+async fn b103_once_ignores_limits_and_runs_one_batch() {
     let world = World::new(&[("t", 0, 15)]);
     let limits = [("maxOffsetsPerTrigger", "5")];
     assert_eq!(world.drain(Trigger::Once, &limits).await.unwrap().len(), 1);
@@ -228,7 +228,7 @@ async fn entry_103_once_ignores_limits_and_runs_one_batch() {
 }
 
 #[tokio::test]
-async fn entry_185_a_batch_that_failed_runs_again_to_its_logged_end() {
+async fn b185_a_batch_that_failed_runs_again_to_its_logged_end() {
     let world = World::new(&[("t", 0, 3)]);
     *world.sink.failures.lock().unwrap() = 1;
     let error = world.drain(Trigger::AvailableNow, &[]).await.unwrap_err();
@@ -240,7 +240,7 @@ async fn entry_185_a_batch_that_failed_runs_again_to_its_logged_end() {
 }
 
 #[tokio::test]
-async fn entry_083_the_first_batch_runs_even_when_it_is_empty() {
+async fn b083_the_first_batch_runs_even_when_it_is_empty() {
     let world = World::new(&[("t", 0, 3)]);
     let options = [("startingOffsets", "latest")];
     let progress = world.drain(Trigger::AvailableNow, &options).await.unwrap();
@@ -251,7 +251,7 @@ async fn entry_083_the_first_batch_runs_even_when_it_is_empty() {
 }
 
 #[tokio::test]
-async fn entry_038_088_a_query_without_partitions_plans_nothing() {
+async fn b038_b088_a_query_without_partitions_plans_nothing() {
     let world = World::new(&[]);
     assert!(world.drain(Trigger::AvailableNow, &[]).await.unwrap().is_empty());
     assert!(world.has("sources/0/0") && !world.has("offsets/0"));
@@ -261,7 +261,7 @@ async fn entry_038_088_a_query_without_partitions_plans_nothing() {
 }
 
 #[tokio::test]
-async fn entry_086_added_partitions_are_read_from_their_beginning() {
+async fn b086_added_partitions_are_read_from_their_beginning() {
     let world = World::new(&[("t", 0, 2)]);
     world.drain(Trigger::AvailableNow, &[]).await.unwrap();
     world.set(&[("t", 0, 2), ("t", 1, 3)]);
@@ -270,7 +270,7 @@ async fn entry_086_added_partitions_are_read_from_their_beginning() {
 }
 
 #[tokio::test]
-async fn entry_089_131_a_shorter_topic_fails_or_is_forgiven() {
+async fn b089_b131_a_shorter_topic_fails_or_is_forgiven() {
     let world = World::new(&[("t", 0, 2)]);
     world.drain(Trigger::AvailableNow, &[]).await.unwrap();
     world.set(&[("t", 0, 1)]);
@@ -286,7 +286,7 @@ async fn entry_089_131_a_shorter_topic_fails_or_is_forgiven() {
 }
 
 #[tokio::test]
-async fn entry_099_available_now_fails_when_planned_partitions_vanish() {
+async fn b099_available_now_fails_when_planned_partitions_vanish() {
     let world = World::new(&[("t", 0, 4), ("t", 1, 4)]);
     let options = [("maxOffsetsPerTrigger", "2"), ("failOnDataLoss", "false")];
     let mut query = world.start(Trigger::AvailableNow, &options).await.unwrap();
@@ -311,7 +311,7 @@ async fn a_stopped_query_finishes_its_batch_and_begins_no_other() {
 }
 
 #[tokio::test]
-async fn entry_090_a_query_that_waits_for_data_stops_at_once() {
+async fn b090_a_query_that_waits_for_data_stops_at_once() {
     let world = World::new(&[("t", 0, 1)]);
     let mut query = world.start(Trigger::AsSoonAsData, &[]).await.unwrap();
     query.next().await.unwrap().unwrap();
@@ -344,7 +344,7 @@ async fn a_second_query_on_the_same_checkpoint_is_refused() {
 }
 
 #[tokio::test]
-async fn entry_184_lost_initial_offsets_are_found_anew_only_where_that_is_safe() {
+async fn b184_lost_initial_offsets_are_found_anew_only_where_that_is_safe() {
     let world = World::new(&[("t", 0, 3)]);
     *world.sink.failures.lock().unwrap() = 1;
     world.drain(Trigger::AvailableNow, &[]).await.unwrap_err();
@@ -376,7 +376,7 @@ async fn settings_and_watermark_of_spark_are_carried_on() {
 }
 
 #[tokio::test]
-async fn entry_121_122_a_minimum_skips_a_trigger_without_a_batch() {
+async fn b121_b122_a_minimum_skips_a_trigger_without_a_batch() {
     let world = World::new(&[("t", 0, 21), ("t", 1, 11), ("t", 2, 1)]);
     let options = [("minOffsetsPerTrigger", "15"), ("maxOffsetsPerTrigger", "20")];
     let progress = world.drain(Trigger::AvailableNow, &options).await.unwrap();
@@ -389,7 +389,7 @@ async fn entry_121_122_a_minimum_skips_a_trigger_without_a_batch() {
 }
 
 #[tokio::test]
-async fn entry_087_a_vanished_topic_is_dropped_and_a_new_one_read_if_losses_are_forgiven() {
+async fn b087_a_vanished_topic_is_dropped_and_a_new_one_read_if_losses_are_forgiven() {
     let world = World::new(&[("p-seems", 0, 3)]);
     let forgiven = [("failOnDataLoss", "false")];
     world.drain(Trigger::AvailableNow, &forgiven).await.unwrap();
@@ -401,7 +401,7 @@ async fn entry_087_a_vanished_topic_is_dropped_and_a_new_one_read_if_losses_are_
 }
 
 #[tokio::test]
-async fn entry_128_an_added_partition_that_lost_its_head_is_a_loss() {
+async fn b128_an_added_partition_that_lost_its_head_is_a_loss() {
     let world = World::new(&[("t", 0, 1)]);
     world.drain(Trigger::AvailableNow, &[]).await.unwrap();
     world.set(&[("t", 0, 1), ("t", 1, 9)]);
@@ -424,7 +424,7 @@ fn left_behind(world: &World, files: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn entry_180_initial_offsets_of_spark_2_1_0_are_stronger_than_the_option() {
+async fn b180_initial_offsets_of_spark_2_1_0_are_stronger_than_the_option() {
     let world = World::new(&[("t", 0, 3)]);
     left_behind(&world, &[("metadata", r#"{"id":"i"}"#), ("sources/0/0", r#"2{"t":{"0":1}}"#)]);
     world.drain(Trigger::AvailableNow, &[]).await.unwrap();
@@ -432,7 +432,7 @@ async fn entry_180_initial_offsets_of_spark_2_1_0_are_stronger_than_the_option()
 }
 
 #[tokio::test]
-async fn entry_188_another_order_of_keys_is_understood() {
+async fn b188_another_order_of_keys_is_understood() {
     let world = World::new(&[("t", 0, 2), ("t", 1, 2)]);
     left_behind(
         &world,
@@ -464,7 +464,7 @@ async fn all_batches_behind_the_last_commit_run_again_to_their_own_ends() {
 }
 
 #[tokio::test]
-async fn entry_189_a_plan_of_two_sources_is_refused() {
+async fn b189_a_plan_of_two_sources_is_refused() {
     let world = World::new(&[("t", 0, 9)]);
     left_behind(
         &world,
