@@ -60,6 +60,11 @@ impl FromStr for Trigger {
         match text.trim() {
             "available-now" => return Ok(Self::AvailableNow),
             "once" => return Ok(Self::Once),
+            other if other.starts_with("continuous") || other.starts_with("real-time") => {
+                return Err(Error::option(format!(
+                    "'{other}': a query runs in micro-batches here; use 0 for one as soon as there is data"
+                )));
+            }
             _ => {}
         }
         let interval = interval(text.trim()).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder, StructBuilder};
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray};
 use klamm_protocol::records::{
     Batch, BatchBuilder, BatchOptions, Batches, Compression, Inflater, RecordParts,
@@ -58,6 +58,23 @@ fn b004_b005_b006_b007_b008_every_field_of_a_record_becomes_its_column_whatever_
         assert!(headers.is_null(1), "a record without headers reads as null");
         let last = headers.value(2);
         assert_eq!(last.as_struct().column(1).as_binary::<i32>().value(0), LONG);
+    }
+}
+
+#[test]
+fn b009_the_time_of_a_record_is_its_producers_or_that_of_its_appending() {
+    for (append_time, kind, time) in [(None, 0, 5_000), (Some(77), 1, 77_000)] {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        builder.try_push(&RecordParts::new(5, None, None)).expect("room");
+        let raw = Batches::new(builder.seal().to_bytes()).next().expect("a batch").expect("whole");
+        let batch = raw.appended(0, 0, append_time);
+        let batch = batch.open(&mut Inflater::default(), 1 << 20).expect("opens");
+        let mut decoder = RowDecoder::new("t", 0, false);
+        decoder.push(&batch, 0..1).expect("decodes");
+        let rows = decoder.finish().expect("a batch");
+        let times = rows.column(5).as_primitive::<TimestampMicrosecondType>();
+        let kinds = rows.column(6).as_primitive::<Int32Type>();
+        assert_eq!((kinds.value(0), times.value(0)), (kind, time));
     }
 }
 

@@ -252,10 +252,14 @@ fn look_up(
     }
 }
 
+/// What the brokers keep for themselves.
+const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
 fn described(topic: &Topic) -> MetadataResponseTopic {
     MetadataResponseTopic {
         name: Some(topic.name.clone()),
         topic_id: topic.id,
+        is_internal: INTERNAL.contains(&topic.name.as_str()),
         partitions: topic
             .partitions
             .iter()
