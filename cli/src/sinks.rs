@@ -49,10 +49,11 @@ impl Target {
         let target = match sink.split_once(':') {
             _ if sink == "kafka" => {
                 let options = pairs::sink(base, bootstrap, None, options)?;
-                return Ok(match exactly_once {
-                    true => Self::ExactlyOnce(options),
-                    false => Self::AtLeastOnce(options),
-                });
+                if exactly_once {
+                    return Ok(Self::ExactlyOnce(options));
+                }
+                options.check_at_least_once()?;
+                return Ok(Self::AtLeastOnce(options));
             }
             _ if sink == "console" => Self::Console,
             Some(("json", folder)) if !folder.is_empty() => {
@@ -78,6 +79,12 @@ impl Target {
             // A batch that runs again replaces its file: nothing is there twice anyway.
             _ => Ok(target),
         }
+    }
+
+    /// The folder of the checkpoint, if an option of the sink names it, as Spark's users write it.
+    pub(crate) fn checkpoint(&self) -> Option<PathBuf> {
+        let (Self::AtLeastOnce(options) | Self::ExactlyOnce(options)) = self else { return None };
+        options.checkpoint_location().map(PathBuf::from)
     }
 
     /// The sink for the rows of `source`.

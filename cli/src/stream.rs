@@ -78,6 +78,7 @@ impl Plan {
         let sink = Target::new(kind, delivery, pairs, bootstrap, &args.sink_options)?;
         let trigger = chosen(&args.trigger, file.query.trigger);
         let checkpoint = args.checkpoint.clone().or(file.query.checkpoint);
+        let checkpoint = checkpoint.or_else(|| sink.checkpoint());
         Ok(Self {
             source,
             sink,

@@ -82,7 +82,7 @@ async fn what_was_fetched_and_not_asked_for_is_not_fetched_again() {
 }
 
 #[tokio::test]
-async fn b200_after_a_failure_nothing_warm_is_used() {
+async fn b146_b200_after_a_failure_nothing_warm_is_used() {
     let world = World::new(&[("t", 1)]).await;
     world.append("t", 0, 1, &refs(&numbers(0, 10)));
     let client = client(&world).await;

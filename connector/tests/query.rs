@@ -62,7 +62,7 @@ async fn copied(world: &World) -> Vec<i32> {
 }
 
 #[tokio::test]
-async fn a_copy_in_limited_batches_resumes_and_loses_or_doubles_nothing() {
+async fn b175_a_copy_in_limited_batches_resumes_and_loses_or_doubles_nothing() {
     let world = World::new(&[("t", 3), ("copy", 2)]).await;
     let dir = tempfile::tempdir().unwrap();
     for partition in 0..3 {

@@ -291,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn b145_a_loss_is_told_in_general_then_in_particular_and_without_its_condition() {
+        let (_, found) = losses(&[("t", 0, 2)], &[("t", 0, 1)], &[]);
+        let error = found[0].clone().into_error();
+        let text = error.message();
+        assert!(text.starts_with("Some data may have been lost: Partition t-0"), "{text}");
+        assert!(!text.contains("KAFKA_DATA_LOSS") && text.contains("failOnDataLoss"), "{text}");
+        assert_eq!(error.condition(), Some("KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED"));
+    }
+
+    #[test]
     fn b131_an_end_below_the_start_is_a_loss() {
         let (ranges, found) = losses(&[("t", 0, 2)], &[("t", 0, 1)], &[]);
         let error = found[0].clone().into_error();

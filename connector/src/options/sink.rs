@@ -71,6 +71,20 @@ impl SinkOptions {
         self.tasks
     }
 
+    /// Checks that nothing is set that only exactly-once delivery has a use for.
+    ///
+    /// # Errors
+    /// `InvalidOption` if there is a transactional id: rows outside of transactions can't be sent under it.
+    pub fn check_at_least_once(&self) -> Result<()> {
+        if self.client.iter().any(|(name, _)| name == "transactional.id") {
+            return Err(Error::option(
+                "Kafka option 'kafka.transactional.id' names the transactions of exactly-once delivery; ask for that \
+                 delivery, or leave the option out",
+            ));
+        }
+        Ok(())
+    }
+
     /// The options of the client, without `kafka.`, ordered by name.
     pub fn client(&self) -> &[(String, String)] {
         &self.client

@@ -90,7 +90,7 @@ fn long_values_point_into_the_batch_and_are_not_copied() {
 }
 
 #[test]
-fn records_outside_the_range_are_left_out() {
+fn b140_records_outside_the_range_are_left_out() {
     let records: Vec<Record<'_>> = (0..10).map(|at| (at, None, Some(LONG), vec![])).collect();
     let mut decoder = RowDecoder::new("t", 0, false);
     decoder.push(&batch(100, Compression::None, &records), 103..107).expect("decodes");

@@ -59,6 +59,7 @@ impl KafkaSink {
     /// `InvalidOption` for an option of the client, before anything is contacted; `Client` when nobody answers.
     /// Dropping the future leaves nothing behind.
     pub async fn connect(options: &SinkOptions) -> Result<Self> {
+        options.check_at_least_once()?;
         let pairs = options.client().iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let client = Client::connect(Config::from_properties(pairs)?).await?;
         Ok(Self::new(client, options.topic()))

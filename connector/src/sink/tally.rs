@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use klamm_client::ErrorKind as ClientErrorKind;
 use klamm_client::producer::{Delivery, Ticket};
+use klamm_protocol::code::ErrorCode;
 
 use super::Written;
 use crate::error::{Error, ErrorKind};
@@ -81,7 +82,9 @@ pub(super) fn refused(error: klamm_client::Error, row: u64) -> Error {
             );
             Error::new(ErrorKind::InvalidRow, message).with_source(error)
         }
-        ClientErrorKind::TooLarge => {
+        _ if error.kind() == ClientErrorKind::TooLarge
+            || error.code() == Some(ErrorCode::MESSAGE_TOO_LARGE) =>
+        {
             Error::new(ErrorKind::InvalidRow, error.to_string()).with_source(error)
         }
         _ => Error::from(error),
