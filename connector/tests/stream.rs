@@ -22,11 +22,14 @@ const EARLIEST: (&str, &str) = ("startingOffsets", "earliest");
 const COMMITTED: (&str, &str) = ("kafka.isolation.level", "read_committed");
 const FORGIVING: (&str, &str) = ("failOnDataLoss", "false");
 
+/// The number of a batch, and its rows in order.
+type Taken = (i64, Vec<Row>);
+
 /// A query that is started again and again on one checkpoint, and what came out of it.
 struct Job {
     world: World,
     checkpoint: tempfile::TempDir,
-    taken: Arc<Mutex<Vec<(i64, Vec<Row>)>>>,
+    taken: Arc<Mutex<Vec<Taken>>>,
     /// The next sequence number of producer 7.
     sequence: Cell<i32>,
 }

@@ -111,7 +111,7 @@ impl World {
 async fn places() -> Vec<World> {
     let (mut world, mut places) = (World::new(), Vec::new());
     for batch in 0..112 {
-        if batch < 3 || batch >= 95 {
+        if !(3..95).contains(&batch) {
             places.push(world.on(world.disk.copy()));
         }
         world.run((batch + 1) * BATCH, BATCH).await.unwrap();
