@@ -8,6 +8,7 @@
 //! * [`sim`] runs our machines against that cluster in one thread, from a seed, over [`link`]s that
 //!   split, delay and cut.
 //! * [`oracle`] asks Kafka's Java classes what they make of our bytes, and has them make some.
+//! * [`spark`] is Spark's own source and sink, for what has to be the same.
 //! * [`conformance`] is what every broker must do, written once for all of them.
 //!
 //! Nothing here uses the client or the connector, so both can be tested with all of it.
@@ -28,3 +29,4 @@ pub mod oracle;
 pub mod outside;
 pub mod redpanda;
 pub mod sim;
+pub mod spark;

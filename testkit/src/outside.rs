@@ -26,6 +26,8 @@ pub enum Service {
     Apache,
     /// A Redpanda container.
     Redpanda,
+    /// Real Spark with its Kafka connector.
+    Spark,
 }
 
 impl Service {
@@ -34,6 +36,7 @@ impl Service {
         match self {
             Self::Apache => "apache",
             Self::Redpanda => "redpanda",
+            Self::Spark => "spark",
         }
     }
 
