@@ -14,7 +14,7 @@ pub(super) enum Outcome {
     Differs(Result<usize, i32>, &'static str),
 }
 
-use Outcome::{Fails, Rows};
+use Outcome::{Differs, Fails, Rows};
 
 /// Which topics and partitions.
 pub(super) const CHOICES: &[(Options, Outcome)] = &[
@@ -337,4 +337,16 @@ pub(super) const GAPS: &[(Options, Outcome)] = &[
         Fails(3),
     ),
     (&[("subscribe", "expired"), ("startingTimestamp", "$1")], Rows(13)),
+    (
+        &[
+            ("assign", r#"{"expired":[0]}"#),
+            ("startingOffsets", r#"{"expired":{"0":3}}"#),
+            ("failOnDataLoss", "false"),
+            ("minPartitions", "4"),
+        ],
+        Differs(
+            Ok(13),
+            "Spark's tasks usually fail there, as they share a consumer that is not for sharing",
+        ),
+    ),
 ];
