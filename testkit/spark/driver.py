@@ -95,6 +95,11 @@ class Driver:
         query.stop()
         return {}
 
+    def die(self, _):
+        """Kills Spark as a crash would."""
+        os.kill(self.jvm, signal.SIGKILL)
+        return {}
+
     def answer(self, ask):
         try:
             return getattr(self, ask["do"])(ask)

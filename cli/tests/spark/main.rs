@@ -4,7 +4,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod crossover;
 mod differential;
 mod options;
 mod scene;
+mod story;
 mod topics;

@@ -68,6 +68,11 @@ impl Scene {
         }
     }
 
+    /// Forgets a Spark that was killed; the next request starts another.
+    pub(super) fn spark_is_gone(&mut self) {
+        self.spark = None;
+    }
+
     pub(super) fn bootstrap(&self) -> String {
         self.kafka.bootstrap()
     }
