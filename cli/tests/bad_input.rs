@@ -145,9 +145,20 @@ fn a_sink_that_cannot_be_is_refused_before_anything_is_contacted() {
 }
 
 #[test]
-fn a_protocol_that_is_not_built_says_so() {
-    klamm(&["read", "-b", "127.0.0.1:1", "-t", "a", "-o", "kafka.security.protocol=SSL"])
-        .refused(2, "security.protocol");
+fn options_of_tls_that_are_wrong_or_unsafe_are_refused_before_anything_is_contacted() {
+    let refused = |options: &[&str], words: &str| {
+        let mut read = vec!["read", "-b", "127.0.0.1:1", "-t", "a"];
+        read.extend(options.iter().flat_map(|option| ["-o", option]));
+        klamm(&read).refused(2, words);
+    };
+    refused(&["kafka.security.protocol=SASL_SSL"], "security.protocol");
+    let ssl = "kafka.security.protocol=SSL";
+    let missing = "kafka.ssl.truststore.location=/nowhere/ca.pem";
+    refused(&[ssl, missing, "kafka.ssl.truststore.type=PEM"], "/nowhere/ca.pem");
+    refused(&[ssl, "kafka.ssl.truststore.type=BKS"], "PKCS12");
+    refused(&[ssl, "kafka.ssl.endpoint.identification.algorithm="], "pose as the broker");
+    refused(&[ssl, "kafka.ssl.cipher.suites=TLS_RSA_WITH_RC4_128_MD5"], "not safe");
+    refused(&[ssl, "kafka.ssl.keystore.password=hunter2"], "ssl.keystore.location");
 }
 
 /// A port of 127.0.0.1 that answers whatever comes with `answer`, for as long as the test lives.

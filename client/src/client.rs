@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::net::counters::Counters;
 use crate::net::dial::{Dial, TcpDial};
+use crate::net::tls::TlsDial;
 
 /// A client of one Kafka cluster. Cheap to clone; all clones share connections and metadata, which
 /// end with the last clone.
@@ -45,7 +46,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Config`] before anything is contacted;
+    /// [`crate::ErrorKind::Config`] before anything is contacted, certificates that cannot be used
+    /// included; [`crate::ErrorKind::Tls`] where the two ends do not agree on TLS, at once;
     /// [`crate::ErrorKind::Unreachable`], [`crate::ErrorKind::NotKafka`] or
     /// [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
     /// seconds (eight seconds by default), at once when every server has refused;
@@ -64,13 +66,20 @@ impl Client {
     }
 
     /// As [`Client::connect`], over streams that `dial` opens: through a proxy, say, or in memory.
+    /// Where `security.protocol` says so, they are encrypted here; `dial` opens plain ones.
     ///
     /// # Errors and cancel safety
     ///
     /// As [`Client::connect`].
     pub async fn connect_with(config: Config, dial: Arc<dyn Dial>) -> Result<Self> {
         config.check()?;
-        let cluster = Cluster::connect(Arc::new(config), dial).await?;
+        let config = Arc::new(config);
+        let dial = if config.security_protocol().is_encrypted() {
+            Arc::new(TlsDial::over(dial, Arc::clone(&config)).await?)
+        } else {
+            dial
+        };
+        let cluster = Cluster::connect(config, dial).await?;
         Ok(Self { cluster })
     }
 

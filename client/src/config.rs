@@ -3,6 +3,7 @@
 //! getter, setter, string key, default and doc are made.
 
 mod group;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;
@@ -12,8 +13,10 @@ use klamm_protocol::records::Compression;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, Key, OptionValue, Status};
+use crate::secret::Secret;
 
 pub use group::{GroupProtocol, OffsetReset};
+pub use tls::{Crypto, HostCheck, StoreType, TlsName, TlsVersion};
 
 /// Makes `Config` and its key table from rows of: doc, name and setter, type, default, string key.
 macro_rules! options {
@@ -25,12 +28,13 @@ macro_rules! options {
         #[derive(Clone, PartialEq)]
         pub struct Config {
             bootstrap: Vec<Address>,
+            crypto: Option<Crypto>,
             $($field: $type,)+
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { bootstrap: Vec::new(), $($field: $default,)+ }
+                Self { bootstrap: Vec::new(), crypto: None, $($field: $default,)+ }
             }
         }
 
@@ -140,9 +144,49 @@ options! {
     /// The size of the kernel's send buffer in bytes; -1 leaves it to the system, which Java does
     /// not by default.
     send_buffer / with_send_buffer: Option<i32> = Some(-1), "send.buffer.bytes";
-    /// How bytes travel: only `PLAINTEXT` in this version.
+    /// How bytes travel to every broker, whatever a broker advertises.
     security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext,
         "security.protocol";
+    /// The form of the store of trusted certificates.
+    ssl_truststore_type / with_ssl_truststore_type: StoreType = StoreType::Jks,
+        "ssl.truststore.type";
+    /// The file with the certificates of the authorities that are trusted, instead of those that
+    /// the system trusts. Read again when it changes.
+    ssl_truststore_location / with_ssl_truststore_location: Option<String> = None,
+        "ssl.truststore.location";
+    /// The password of the trust store; without it, its integrity is not checked.
+    ssl_truststore_password / with_ssl_truststore_password: Option<Secret> = None,
+        "ssl.truststore.password";
+    /// The trusted certificates themselves, as PEM, with ssl.truststore.type=PEM.
+    ssl_truststore_certificates / with_ssl_truststore_certificates: Option<Secret> = None,
+        "ssl.truststore.certificates";
+    /// The form of the store of this client's key.
+    ssl_keystore_type / with_ssl_keystore_type: StoreType = StoreType::Jks, "ssl.keystore.type";
+    /// The file with this client's key and certificates, for brokers that demand them. Read again
+    /// when it changes.
+    ssl_keystore_location / with_ssl_keystore_location: Option<String> = None,
+        "ssl.keystore.location";
+    /// The password of the key store, not for PEM.
+    ssl_keystore_password / with_ssl_keystore_password: Option<Secret> = None,
+        "ssl.keystore.password";
+    /// This client's certificate and those between it and its authority's, as PEM, with
+    /// ssl.keystore.type=PEM.
+    ssl_keystore_certificate_chain / with_ssl_keystore_certificate_chain: Option<Secret> = None,
+        "ssl.keystore.certificate.chain";
+    /// This client's private key, as PEM, with ssl.keystore.type=PEM.
+    ssl_keystore_key / with_ssl_keystore_key: Option<Secret> = None, "ssl.keystore.key";
+    /// The password of the private key; that of the key store if it is not set.
+    ssl_key_password / with_ssl_key_password: Option<Secret> = None, "ssl.key.password";
+    /// The name under which Java looks TLS up. Which versions are spoken says ssl.enabled.protocols.
+    ssl_protocol / with_ssl_protocol: TlsName = TlsName::V1_3, "ssl.protocol";
+    /// The versions of TLS that may be spoken; of several, the newest that the broker speaks, too.
+    ssl_enabled_protocols / with_ssl_enabled_protocols: Vec<TlsVersion> =
+        vec![TlsVersion::V1_2, TlsVersion::V1_3], "ssl.enabled.protocols";
+    /// The cipher suites that may be used, the favourite first; all safe ones if none is named.
+    ssl_cipher_suites / with_ssl_cipher_suites: Vec<String> = Vec::new(), "ssl.cipher.suites";
+    /// How a broker's certificate is checked against its host name; it always is.
+    ssl_host_check / with_ssl_host_check: HostCheck = HostCheck::Https,
+        "ssl.endpoint.identification.algorithm";
     /// Whether asking for a topic to read may create it, where the brokers allow that. Java's
     /// consumer says true.
     allow_auto_create / with_allow_auto_create: bool = false, "allow.auto.create.topics";
@@ -279,6 +323,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Who encrypts, where the caller chose; otherwise the provider that this crate was built with.
+    pub fn crypto(&self) -> Option<&Crypto> {
+        self.crypto.as_ref()
+    }
+
+    /// Has a [`CryptoProvider`](rustls::crypto::CryptoProvider) of the caller's encrypt. It has no
+    /// string key: configuration never names code.
+    #[must_use]
+    pub fn with_crypto(mut self, provider: impl Into<Crypto>) -> Self {
+        self.crypto = Some(provider.into());
+        self
+    }
+
     /// The servers to start from; brokers are then met at the addresses they advertise.
     pub fn bootstrap(&self) -> &[Address] {
         &self.bootstrap
@@ -290,7 +347,7 @@ impl Config {
     ///
     /// No bootstrap server, idempotence without `acks=all` or with more than five requests in
     /// flight, a transactional id without idempotence, a delivery timeout shorter than one request,
-    /// limits of zero, metrics to be pushed.
+    /// limits of zero, metrics to be pushed, halves of a key store.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
             Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
@@ -344,7 +401,7 @@ impl Config {
                 "set it to at least request.timeout.ms plus linger.ms",
             );
         }
-        Ok(())
+        tls::check(self)
     }
 
     /// Sets one option by its key, or says why it cannot be set.
@@ -428,6 +485,15 @@ impl fmt::Display for Address {
 pub enum SecurityProtocol {
     /// Without encryption and without a login.
     Plaintext,
+    /// Encrypted by TLS; a client may have to show a certificate, and logs in by that alone.
+    Ssl,
+}
+
+impl SecurityProtocol {
+    /// Whether bytes travel encrypted.
+    pub fn is_encrypted(self) -> bool {
+        self == Self::Ssl
+    }
 }
 
 /// What a client does that no longer finds its cluster.
@@ -482,14 +548,20 @@ impl Acks {
 }
 
 impl OptionValue for SecurityProtocol {
-    const FORM: &'static str = "PLAINTEXT; TLS and SASL are not supported in this version";
+    const FORM: &'static str = "PLAINTEXT or SSL; SASL is not supported in this version";
 
     fn parse(text: &str) -> Option<Self> {
-        text.eq_ignore_ascii_case("plaintext").then_some(Self::Plaintext)
+        [Self::Plaintext, Self::Ssl]
+            .into_iter()
+            .find(|protocol| protocol.show().eq_ignore_ascii_case(text))
     }
 
     fn show(&self) -> String {
-        "PLAINTEXT".to_owned()
+        let name = match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+        };
+        name.to_owned()
     }
 }
 

@@ -55,6 +55,9 @@ pub enum ErrorKind {
     Unreachable,
     /// Something answers at the address, and it does not speak Kafka's protocol.
     NotKafka,
+    /// The two ends do not agree on TLS: a certificate that is not trusted, not for this host,
+    /// expired or missing, or no version in common. Nothing was asked.
+    Tls,
     /// The connection ended before the request was sent whole: it was certainly not carried out.
     Disconnected,
     /// The request may have been carried out, and no answer came. Repeating it may do it twice.
@@ -189,6 +192,7 @@ impl Error {
         match self.0.kind {
             ErrorKind::Config
             | ErrorKind::Usage
+            | ErrorKind::Tls
             | ErrorKind::TooLarge
             | ErrorKind::Fenced
             | ErrorKind::AbortRequired => Fault::Caller,

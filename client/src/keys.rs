@@ -54,6 +54,9 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("max.poll.records", "memory is bounded in bytes"),
     ("metadata.max.idle.ms", "topics are kept while they are used"),
     ("metrics.*", "Java's metrics do not exist here"),
+    ("ssl.keymanager.algorithm", "it names a part of Java"),
+    ("ssl.secure.random.implementation", "it names a part of Java"),
+    ("ssl.trustmanager.algorithm", "it names a part of Java"),
     ("partitioner.adaptive.partitioning.enable", "the sticky choice does not weigh brokers"),
     ("partitioner.availability.timeout.ms", "the sticky choice does not weigh brokers"),
 ];
@@ -71,7 +74,8 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ),
     ("sasl.*", "SASL is not supported in this version"),
     ("security.providers", "configuration never names code"),
-    ("ssl.*", "TLS is not supported in this version"),
+    ("ssl.engine.factory.class", "configuration never names code"),
+    ("ssl.provider", "configuration never names code; hand a CryptoProvider to Config instead"),
     ("value.deserializer", "values are bytes"),
     ("value.serializer", "values are bytes"),
 ];

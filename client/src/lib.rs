@@ -16,10 +16,11 @@
 //! From the bottom to the top; a module names only those above it in this list:
 //!
 //! 1. [`error`], [`mod@config`]: one error, one table of options with Kafka's spellings.
-//! 2. [`net`]: byte streams, and the loop that owns each.
-//! 3. [`cluster`]: brokers by id, metadata, retries.
-//! 4. [`Client`], which all of the above is behind.
-//! 5. [`admin`], [`consumer`], [`producer`]: what a client is asked for, as methods of it.
+//! 2. [`tls`]: keys and certificates, and what each failure of TLS means.
+//! 3. [`net`]: byte streams, and the loop that owns each.
+//! 4. [`cluster`]: brokers by id, metadata, retries.
+//! 5. [`Client`], which all of the above is behind.
+//! 6. [`admin`], [`consumer`], [`producer`]: what a client is asked for, as methods of it.
 //!
 //! Three promises hold everywhere. An error says whether the request may have been carried out
 //! ([`ErrorKind::OutcomeUnknown`]), and nothing of that kind is repeated behind the caller's back
@@ -54,8 +55,11 @@ mod keys;
 pub mod net;
 mod partition;
 pub mod producer;
+mod secret;
+pub mod tls;
 
 pub use client::Client;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use partition::TopicPartition;
+pub use secret::Secret;

@@ -32,6 +32,7 @@ pub struct Kafka {
     tools: Tools,
     nodes: Vec<Mutex<Node>>,
     bootstrap: String,
+    layout: Layout,
     folder: Option<TempDir>,
     sweeper: Watch,
 }
@@ -116,6 +117,16 @@ impl Kafka {
         Ok(self.node(node)?.address().to_string())
     }
 
+    /// `host:port` of every broker's listener of this name, as [`KafkaConfig::listener`] added it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such listener.
+    pub fn bootstrap_of(&self, listener: &str) -> Result<String, Error> {
+        let found = self.layout.bootstrap_of(listener);
+        found.ok_or_else(|| Error::failed(format!("finding {listener}"), "no such listener"))
+    }
+
     /// The folder in which a broker keeps its partitions, for `DumpLogSegments` and for damage.
     ///
     /// # Errors
@@ -168,6 +179,7 @@ impl Kafka {
             tools: tools.clone(),
             nodes: nodes.into_iter().map(Mutex::new).collect(),
             bootstrap: layout.bootstrap(),
+            layout,
             folder: Some(folder),
             sweeper,
         };

@@ -46,6 +46,10 @@ pub struct DoorConfig {
     /// A connection without any request for so long is closed (`connections.max.idle.ms`).
     /// Default 10 minutes.
     pub max_idle: Duration,
+    /// Serves all brokers over TLS, with certificates as [`crate::certificates`] makes them. Default
+    /// none.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// A running embedded cluster. Dropping it closes everything at once; [`stop`](Self::stop) waits.
@@ -139,6 +143,8 @@ impl Default for DoorConfig {
             max_request_bytes: 100 << 20,
             max_queued_bytes: 8 << 20,
             max_idle: Duration::from_secs(600),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

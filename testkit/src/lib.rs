@@ -9,6 +9,7 @@
 //!   split, delay and cut.
 //! * [`oracle`] asks Kafka's Java classes what they make of our bytes, and has them make some.
 //! * [`spark`] is Spark's own source and sink, for what has to be the same.
+//! * `certificates` (with the feature `tls`) makes authorities and what they sign.
 //! * [`conformance`] is what every broker must do, written once for all of them.
 //!
 //! Nothing here uses the client or the connector, so both can be tested with all of it.
@@ -18,6 +19,8 @@
 
 pub mod apache;
 pub mod broker;
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod conformance;
 pub mod control;
 pub mod door;

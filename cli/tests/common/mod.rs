@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use klamm_testkit::broker::{Cluster, ClusterConfig};
-use klamm_testkit::door::EmbeddedCluster;
+use klamm_testkit::door::{DoorConfig, EmbeddedCluster};
 use tokio::runtime::Runtime;
 
 /// What a run of the command left behind.
@@ -69,8 +69,11 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) fn start() -> Self {
+        Self::start_as(ClusterConfig::default())
+    }
+
+    pub(crate) fn start_as(config: impl Into<DoorConfig>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let config = ClusterConfig::default();
         let cluster = runtime.block_on(EmbeddedCluster::start(config)).expect("starts");
         Self { server: cluster.bootstrap(), cluster, _runtime: runtime }
     }

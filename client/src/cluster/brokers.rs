@@ -17,6 +17,7 @@ use crate::net::dial::Dial;
 use crate::net::handle::{Handle, Identity};
 use crate::net::line::Lines;
 use crate::net::probe::speaks_http;
+use crate::tls::failure_of;
 
 use super::race::race;
 use super::spares::Spares;
@@ -338,7 +339,15 @@ impl Brokers {
         let dialling = self.dial.dial_within(&address.host, address.port, patience);
         let stream = match timeout_at(limit, dialling).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(cannot(error.to_string()).with_source(error)),
+            Ok(Err(error)) => {
+                let failed = match failure_of(&error) {
+                    Some(tls) => Error::new(tls.kind(), tls.to_string())
+                        .with("broker", &peer)
+                        .with_hint(tls.hint()),
+                    None => cannot(error.to_string()),
+                };
+                return Err(failed.with_source(error));
+            }
             Err(late) => {
                 return Err(cannot("connecting took too long".to_owned()).with_source(late));
             }

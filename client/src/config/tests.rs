@@ -68,7 +68,48 @@ fn what_this_version_lacks_is_refused_without_repeating_secrets() {
     let text = refused(&[("sasl.jaas.config", "password=hunter2")]);
     assert!(text.contains("not supported in this version") && !text.contains("hunter2"), "{text}");
     assert!(refused(&[("security.protocol", "SASL_SSL")]).contains("not supported"));
+    assert!(refused(&[("ssl.engine.factory.class", "x.Y")]).contains("names code"));
     assert!(refused(&[("key.deserializer", "x.Y")]).contains("bytes"));
+}
+
+#[test]
+fn tls_is_spelt_as_in_java_and_what_is_unsafe_is_refused() {
+    let read = |name, text| Config::from_properties([(BOOTSTRAP, "a:1"), (name, text)]);
+    let config = read("security.protocol", "SSL").expect("a protocol");
+    assert_eq!(*config.security_protocol(), SecurityProtocol::Ssl);
+    let config = read("ssl.enabled.protocols", "TLSv1.3").expect("a version");
+    assert_eq!(*config.ssl_enabled_protocols(), [TlsVersion::V1_3]);
+    assert!(read("ssl.endpoint.identification.algorithm", "HTTPS").is_ok());
+    assert!(read("ssl.keymanager.algorithm", "PKIX").is_ok());
+    let text = refused(&[("ssl.endpoint.identification.algorithm", "")]);
+    assert!(text.contains("pose as the broker"), "{text}");
+    assert!(refused(&[("ssl.enabled.protocols", "TLSv1.1,TLSv1.2")]).contains("TLSv1.3"));
+    assert!(refused(&[("ssl.protocol", "SSLv3")]).contains("not safe"));
+    assert!(refused(&[("ssl.keystore.type", "BKS")]).contains("PKCS12"));
+}
+
+#[test]
+fn halves_of_stores_are_refused_without_a_word_of_what_is_secret() {
+    let pem = ("ssl.keystore.type", "PEM");
+    let halves: [&[(&str, &str)]; 6] = [
+        &[("ssl.keystore.password", "hunter2")],
+        &[pem, ("ssl.keystore.location", "x"), ("ssl.keystore.password", "hunter2")],
+        &[pem, ("ssl.keystore.key", "hunter2")],
+        &[pem, ("ssl.keystore.certificate.chain", "hunter2")],
+        &[("ssl.keystore.key", "hunter2"), ("ssl.keystore.certificate.chain", "hunter2")],
+        &[("ssl.truststore.certificates", "hunter2"), ("ssl.truststore.location", "x")],
+    ];
+    for half in halves {
+        let text = refused(half);
+        assert!(text.contains("ssl.") && !text.contains("hunter2"), "{text}");
+    }
+    let config = Config::from_properties([
+        (BOOTSTRAP, "a:1"),
+        ("ssl.keystore.location", "x"),
+        ("ssl.keystore.password", "hunter2"),
+    ]);
+    let config = config.expect("both halves");
+    assert!(!format!("{config:?} {:?}", config.ssl_keystore_password()).contains("hunter2"));
 }
 
 #[test]

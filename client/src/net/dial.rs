@@ -114,7 +114,7 @@ impl Dial for TcpDial {
 }
 
 /// A failure like the kernel's own, for time that ran out here.
-fn late(doing: &str) -> io::Error {
+pub(crate) fn late(doing: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("{doing} took too long"))
 }
 

@@ -2,6 +2,7 @@
 //! responses, or an error that says whether the request may have been carried out.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::net::dial::Stream;
 use crate::net::driver::{self, Command};
 use crate::net::line::{Answer, Line, Lines, Loss, Opened, Ticket};
 use crate::net::releases::remedy;
+use crate::tls::failure_of;
 
 /// A connection that is ready for requests. Clones share it; requests are pipelined in the order of
 /// the calls. When the last clone is dropped, the connection closes after the answers it still
@@ -382,6 +384,14 @@ impl Shared {
 /// How a loss is to be understood while the peer has not yet shown to be a broker: nothing was
 /// asked that could have had an effect, and a peer that breaks the protocol does not speak it.
 fn first_words(error: Error) -> Error {
+    let stream = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    if let Some(tls) = stream.and_then(|failure: &Arc<io::Error>| failure_of(failure)) {
+        let (kind, hint) = (tls.kind(), tls.hint());
+        return Error::new(kind, tls.to_string())
+            .with("broker", error.context("broker").unwrap_or_default())
+            .with_hint(hint)
+            .with_source(error);
+    }
     let reason =
         std::error::Error::source(&error).and_then(|source| source.downcast_ref::<CloseReason>());
     let (kind, hint) = match reason {
@@ -396,5 +406,6 @@ fn first_words(error: Error) -> Error {
     error.as_kind(kind).with_hint(hint)
 }
 
-const NOT_KAFKA: &str = "check that host and port are those of a broker's plaintext listener";
-const TLS: &str = "TLS is not supported in this version; use the broker's plaintext listener";
+const NOT_KAFKA: &str =
+    "check that host and port are a broker's, and that security.protocol is that of its listener";
+const TLS: &str = "set security.protocol=SSL, or use a plaintext listener of the broker";

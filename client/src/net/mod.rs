@@ -1,4 +1,5 @@
-//! Byte streams to brokers. [`dial`] opens them and knows nothing of Kafka; `driver` is the only
+//! Byte streams to brokers. [`dial`] opens them and knows nothing of Kafka, [`tls`]
+//! encrypts them; `driver` is the only
 //! loop that owns one; [`handle`] is how the rest of the client asks a broker something, and
 //! [`counters`] is what can be seen of that.
 
@@ -9,6 +10,7 @@ pub mod handle;
 pub(crate) mod line;
 pub(crate) mod probe;
 pub(crate) mod releases;
+pub mod tls;
 
 #[cfg(test)]
 pub(crate) mod peer;

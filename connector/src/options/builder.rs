@@ -1,6 +1,8 @@
 //! Options from typed setters. The setters themselves are made from the rows of [`super::table`]; a setter only
 //! writes down the text that the option would have, so strings and types are checked by the same code.
 
+use super::pairs::Pairs;
+
 /// Builds [`SourceOptions`](super::SourceOptions); what was set is checked by [`SourceOptionsBuilder::build`].
 ///
 /// ```
@@ -16,7 +18,7 @@
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SourceOptionsBuilder {
-    pairs: Vec<(String, String)>,
+    pairs: Pairs,
 }
 
 impl SourceOptionsBuilder {
@@ -34,14 +36,14 @@ impl SourceOptionsBuilder {
     }
 
     pub(super) fn into_pairs(self) -> Vec<(String, String)> {
-        self.pairs
+        self.pairs.0
     }
 }
 
 /// Builds [`SinkOptions`](super::SinkOptions); what was set is checked by [`SinkOptionsBuilder::build`].
 #[derive(Clone, Debug, Default)]
 pub struct SinkOptionsBuilder {
-    pairs: Vec<(String, String)>,
+    pairs: Pairs,
 }
 
 impl SinkOptionsBuilder {
@@ -59,6 +61,6 @@ impl SinkOptionsBuilder {
     }
 
     pub(super) fn into_pairs(self) -> Vec<(String, String)> {
-        self.pairs
+        self.pairs.0
     }
 }

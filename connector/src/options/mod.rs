@@ -7,6 +7,7 @@
 
 mod builder;
 mod limits;
+mod pairs;
 mod pattern;
 mod pools;
 mod raw;

@@ -6,7 +6,7 @@ use super::table::OptionRow;
 use crate::error::{Error, Result, nearest};
 
 /// What was given, by lower-cased name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct RawOptions {
     values: BTreeMap<String, String>,
     client: BTreeMap<String, String>,

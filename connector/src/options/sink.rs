@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::builder::SinkOptionsBuilder;
+use super::pairs::Pairs;
 use super::raw::RawOptions;
 use super::table::SINK;
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ pub struct SinkOptions {
     topic: Option<String>,
     checkpoint_location: Option<String>,
     tasks: NonZeroU32,
-    client: Vec<(String, String)>,
+    client: Pairs,
 }
 
 impl SinkOptions {
@@ -52,7 +53,7 @@ impl SinkOptions {
             topic: raw.get("topic").map(|topic| topic.trim().to_owned()),
             checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
-            client: raw.into_client(),
+            client: Pairs(raw.into_client()),
         })
     }
 

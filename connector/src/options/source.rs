@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::builder::SourceOptionsBuilder;
 use super::limits::{self, NoMatch, OffsetsLimit};
+use super::pairs::Pairs;
 use super::pattern::TopicPattern;
 use super::pools::PoolOptions;
 use super::raw::RawOptions;
@@ -51,7 +52,7 @@ pub struct SourceOptions {
     fetch_retry: FetchRetry,
     group_id_prefix: Option<String>,
     pools: PoolOptions,
-    client: Vec<(String, String)>,
+    client: Pairs,
     warnings: Vec<String>,
 }
 
@@ -108,7 +109,7 @@ impl SourceOptions {
             group_id_prefix: raw.get("groupIdPrefix").map(str::to_owned),
             pools: PoolOptions::from_raw(&raw)?,
             warnings: warnings(&raw, mode),
-            client: raw.into_client(),
+            client: Pairs(raw.into_client()),
         })
     }
 

@@ -16,12 +16,20 @@ pub struct KafkaConfig {
     brokers: usize,
     properties: Vec<(String, String)>,
     jvm: Vec<String>,
+    /// Names and protocols of further listeners.
+    listeners: Vec<(String, String)>,
 }
 
 impl KafkaConfig {
     /// One broker of a version such as `4.3.1`.
     pub fn version(version: impl Into<String>) -> Self {
-        Self { version: version.into(), brokers: 1, properties: Vec::new(), jvm: Vec::new() }
+        Self {
+            version: version.into(),
+            brokers: 1,
+            properties: Vec::new(),
+            jvm: Vec::new(),
+            listeners: Vec::new(),
+        }
     }
 
     /// Sets the number of brokers, 1 to 3 in practice; every one of them is a controller too.
@@ -35,6 +43,15 @@ impl KafkaConfig {
     #[must_use]
     pub fn property(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.properties.push((key.into(), value.into()));
+        self
+    }
+
+    /// Has the brokers listen on another port, too, which they advertise as `localhost`. The
+    /// protocol is `SSL`, `SASL_SSL`, `SASL_PLAINTEXT` or `PLAINTEXT`; what it needs is set by
+    /// [`Self::property`]. [`super::Kafka::bootstrap_of`] tells where.
+    #[must_use]
+    pub fn listener(mut self, name: impl Into<String>, protocol: impl Into<String>) -> Self {
+        self.listeners.push((name.into(), protocol.into()));
         self
     }
 
@@ -71,14 +88,21 @@ pub(super) struct Layout {
     cluster_id: String,
     /// For each broker the port for clients and the port for controllers.
     ports: Vec<(u16, u16)>,
+    /// For each further listener its name, its protocol and each broker's port.
+    others: Vec<(String, String, Vec<u16>)>,
 }
 
 impl Layout {
     /// Finds free ports.
     pub(super) fn new(config: &KafkaConfig) -> io::Result<Self> {
-        let ports = free_ports(config.brokers * 2)?;
-        let pairs = ports.chunks_exact(2).map(|pair| (pair[0], pair[1]));
-        Ok(Self { cluster_id: cluster_id(), ports: pairs.collect() })
+        let brokers = config.brokers;
+        let ports = free_ports(brokers * (2 + config.listeners.len()))?;
+        let (own, more) = ports.split_at(brokers * 2);
+        let pairs = own.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+        let others = config.listeners.iter().zip(more.chunks_exact(brokers));
+        let others =
+            others.map(|((name, kind), ports)| (name.clone(), kind.clone(), ports.to_vec()));
+        Ok(Self { cluster_id: cluster_id(), ports: pairs.collect(), others: others.collect() })
     }
 
     pub(super) fn cluster_id(&self) -> &str {
@@ -100,6 +124,26 @@ impl Layout {
         addresses.join(",")
     }
 
+    /// Where the brokers listen under this name.
+    pub(super) fn bootstrap_of(&self, listener: &str) -> Option<String> {
+        let (_, _, ports) = self.others.iter().find(|(name, ..)| name == listener)?;
+        let addresses: Vec<String> = ports.iter().map(|port| format!("localhost:{port}")).collect();
+        Some(addresses.join(","))
+    }
+
+    /// What the properties say of the further listeners: where, how they are advertised, and how
+    /// they are spoken to.
+    fn others(&self, id: usize) -> [String; 3] {
+        let mut text = [const { String::new() }; 3];
+        for (name, protocol, ports) in &self.others {
+            let port = ports[id - 1];
+            text[0] += &format!(",{name}://127.0.0.1:{port}");
+            text[1] += &format!(",{name}://localhost:{port}");
+            text[2] += &format!(",{name}:{protocol}");
+        }
+        text
+    }
+
     /// One broker's properties file.
     pub(super) fn properties(&self, config: &KafkaConfig, id: usize, data: &Path) -> String {
         let client = self.address(id);
@@ -107,11 +151,16 @@ impl Layout {
         let replicas = self.ports.len().min(3);
         let in_sync = replicas.min(2).to_string();
         let replicas = replicas.to_string();
+        let [listen, advertise, protocols] = self.others(id);
         let own = [
             ("node.id", id.to_string()),
             ("controller.quorum.voters", self.voters()),
-            ("listeners", format!("PLAINTEXT://{client},CONTROLLER://127.0.0.1:{controller}")),
-            ("advertised.listeners", format!("PLAINTEXT://{client}")),
+            (
+                "listeners",
+                format!("PLAINTEXT://{client},CONTROLLER://127.0.0.1:{controller}{listen}"),
+            ),
+            ("advertised.listeners", format!("PLAINTEXT://{client}{advertise}")),
+            ("listener.security.protocol.map", format!("{PROTOCOLS}{protocols}")),
             ("log.dirs", data.display().to_string()),
             ("offsets.topic.replication.factor", replicas.clone()),
             ("transaction.state.log.replication.factor", replicas.clone()),
@@ -169,10 +218,11 @@ const PORTS: std::ops::Range<u16> = 15_000..32_000;
 
 const PORT_TRIES: usize = 10_000;
 
+const PROTOCOLS: &str = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT";
+
 /// Small numbers of threads and partitions: several brokers share two cores with the tests.
 const COMMON: &str = "\
 process.roles=broker,controller
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 num.partitions=1
@@ -198,6 +248,18 @@ mod tests {
         assert!(file.ends_with("num.partitions=7\n"));
         assert!(file.contains("transaction.state.log.min.isr=2\n"));
         assert_eq!(file.matches("@127.0.0.1:").count(), 3);
+    }
+
+    #[test]
+    fn further_listeners_have_ports_of_their_own() {
+        let config = KafkaConfig::version("4.3.1").brokers(2).listener("MUTUAL", "SSL");
+        let layout = Layout::new(&config).unwrap();
+        let file = layout.properties(&config, 1, Path::new("/data"));
+        let bootstrap = layout.bootstrap_of("MUTUAL").unwrap();
+        let first = bootstrap.split(',').next().unwrap();
+        assert!(file.contains(&format!(",MUTUAL://{first}\n")), "{file}");
+        assert!(file.contains("CONTROLLER:PLAINTEXT,MUTUAL:SSL\n"), "{file}");
+        assert_eq!(layout.bootstrap_of("OTHER"), None);
     }
 
     #[test]

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use klamm_protocol::frame::FrameReader;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -58,20 +57,46 @@ async fn serve(
     };
     // Without it small answers wait for the client's acknowledgements; it is no condition.
     let _ = stream.set_nodelay(true);
-    let (reader, writer) = stream.into_split();
-    let mut writing = pin!(write(&shared, conn, &bell, writer));
-    let ended = tokio::select! {
-        ended = read(&shared, conn, &bell, reader) => ended,
+    if let Err(error) = open(&shared, conn, &bell, stream, &mut stopped).await {
+        tracing::debug!(%error, node, "a connection has ended");
+    }
+    shared.disconnect(conn);
+}
+
+/// Behind TLS if the door has it.
+async fn open(
+    shared: &Shared,
+    conn: ConnId,
+    bell: &Bell,
+    stream: TcpStream,
+    stopped: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &shared.tls {
+        let accepting = tokio_rustls::TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+        let stream = timeout(shared.max_idle, accepting).await??;
+        let (reader, writer) = tokio::io::split(stream);
+        return talk(shared, conn, bell, (reader, writer), stopped).await;
+    }
+    talk(shared, conn, bell, stream.into_split(), stopped).await
+}
+
+async fn talk(
+    shared: &Shared,
+    conn: ConnId,
+    bell: &Bell,
+    (reader, writer): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    stopped: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut writing = pin!(write(shared, conn, bell, writer));
+    tokio::select! {
+        ended = read(shared, conn, bell, reader) => ended,
         ended = &mut writing => ended,
         _ = stopped.changed() => {
             shared.finish(conn);
             timeout(LAST_WORDS, writing).await.unwrap_or(Ok(()))
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, node, "a connection has ended");
     }
-    shared.disconnect(conn);
 }
 
 /// Reads frames and hands them on, until the client closes, sends nonsense, or is idle too long.
@@ -79,7 +104,7 @@ async fn read(
     shared: &Shared,
     conn: ConnId,
     bell: &Bell,
-    mut reader: OwnedReadHalf,
+    mut reader: impl AsyncRead + Unpin,
 ) -> io::Result<()> {
     let mut frames = FrameReader::new(shared.max_request_bytes);
     loop {
@@ -102,7 +127,7 @@ async fn write(
     shared: &Shared,
     conn: ConnId,
     bell: &Bell,
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
     loop {
         match shared.take(conn) {
@@ -110,6 +135,8 @@ async fn write(
                 for mut frame in frames {
                     let bytes = frame.remaining();
                     timeout(shared.max_idle, writer.write_all_buf(&mut frame)).await??;
+                    // TLS keeps bytes back until it is told; sockets have nothing to do here.
+                    writer.flush().await?;
                     shared.written(conn, bytes);
                 }
             }

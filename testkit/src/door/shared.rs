@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) max_request_bytes: usize,
     pub(crate) max_queued_bytes: usize,
     pub(crate) max_idle: Duration,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,8 @@ impl Shared {
             max_request_bytes: config.max_request_bytes,
             max_queued_bytes: config.max_queued_bytes,
             max_idle: config.max_idle,
+            #[cfg(feature = "tls")]
+            tls: config.tls.clone(),
         }
     }
 

@@ -61,6 +61,9 @@ pub struct GroupNext {
     told: Told,
     /// The coordinator waits to hear what is owned, changed or not.
     owes_owned: bool,
+    /// A heartbeat was sent after the target came, and no answer has come to one since: the
+    /// coordinator may have taken what it left out as let go, and given it to another.
+    target_in_doubt: bool,
     in_flight: Option<Flight>,
     revocation: RevocationId,
     heartbeat_at: Instant,
@@ -135,6 +138,7 @@ impl GroupNext {
             names: BTreeMap::new(),
             told: Told::default(),
             owes_owned: false,
+            target_in_doubt: false,
             in_flight: None,
             revocation: RevocationId::default(),
             heartbeat_at: now,
@@ -242,6 +246,7 @@ impl GroupNext {
         };
         let leaves = matches!(self.state, State::AwaitsLeave { .. });
         self.in_flight = Some(Flight { membership: self.membership, leaves });
+        self.target_in_doubt = true;
         self.heartbeat_at = now + self.interval;
         Some(request)
     }
@@ -262,6 +267,7 @@ impl GroupNext {
             return self.judge(now, answer.error_code, answer.error_message);
         }
         self.failures = 0;
+        self.target_in_doubt = false;
         if let Some(id) = answer.member_id.filter(|id| !id.is_empty()) {
             self.member_id = Arc::from(id);
         }

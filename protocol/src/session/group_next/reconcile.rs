@@ -11,7 +11,7 @@ use super::{GroupNext, Place, State};
 
 impl GroupNext {
     /// The next step towards the target: what shall go is asked back first, and only when it is let
-    /// go the new is taken up. Topics without a name wait for it, and hold up nothing else.
+    /// go the new is taken up, on the word of the last heartbeat's answer. Topics without a name wait for it, and hold up nothing else.
     pub(super) fn reconcile(&mut self, now: Instant) {
         let goes: BTreeSet<Place> = self.owned.difference(&self.target).copied().collect();
         if !goes.is_empty() {
@@ -19,6 +19,9 @@ impl GroupNext {
             let partitions = goes.iter().filter_map(|place| self.named(place)).collect();
             self.events.push_back(MemberEvent::Revoke { id: self.revocation, partitions });
             self.state = State::AwaitsRevocation(goes);
+            return;
+        }
+        if self.target_in_doubt {
             return;
         }
         let comes: Vec<Place> = self.target.difference(&self.owned).copied().collect();

@@ -108,6 +108,27 @@ fn what_shall_go_is_let_go_before_the_new_is_taken_up() {
     assert_eq!(bench.told_owned(), Some(vec![1, 2]));
 }
 
+/// The coordinator takes what a heartbeat leaves out as let go, and may have given it to another.
+#[test]
+fn nothing_is_taken_up_while_a_heartbeat_without_it_has_no_answer() {
+    let mut bench = Bench::stable(&[0, 1]);
+    bench.pass(secs(5));
+    bench.sends();
+    bench.answer(Some(&[1, 2]));
+    let (id, _) = bench.revocation();
+    bench.pass(secs(5));
+    assert_eq!(bench.told_owned(), Some(vec![0, 1]));
+    bench.group.revoked(bench.now, id);
+    assert_eq!((bench.events(), bench.owns()), (vec![], vec![1]));
+    bench.group.handle_failure(bench.now);
+    bench.group.handle_names(bench.now, []);
+    assert_eq!((bench.events(), bench.owns()), (vec![], vec![1]));
+    bench.pass(secs(5));
+    assert_eq!(bench.told_owned(), Some(vec![1]));
+    bench.answer(Some(&[1, 3]));
+    assert_eq!(bench.events(), [MemberEvent::Assigned(t(&[3]))]);
+}
+
 #[test]
 fn a_fenced_member_loses_everything_and_joins_anew() {
     for code in [ErrorCode::FENCED_MEMBER_EPOCH, ErrorCode::UNKNOWN_MEMBER_ID] {
