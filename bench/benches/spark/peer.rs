@@ -1,14 +1,14 @@
 //! Klamm's side, in a process of its own. In: a task in words; out: the line that `measure` reads, once it is done, and then the wait
 //! for the end of its input.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _, stdin, stdout};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
 use klamm_connector::options::{ReadMode, SinkOptions, SourceOptions};
-use std::time::Duration;
-
 use klamm_connector::query::progress::Durations;
 use klamm_connector::query::{Query, QuerySettings, Trigger};
 use klamm_connector::sink::{ExactlyOnceSink, KafkaSink, Sink, next_rows};
@@ -64,7 +64,7 @@ async fn copy(delivery: &str, bootstrap: &str, topic: &str, more: &str) -> (u64,
     (records, 0)
 }
 
-/// A copy as a query that goes on until its input ends; `more` is the target. Tells on stderr where the time of its batches went.
+/// A copy as a query that goes on until its input ends; `more` is the target. Tells where the time of its batches went.
 async fn stream(bootstrap: &str, topic: &str, more: &str) -> (u64, u64) {
     let checkpoint = tempfile::tempdir().unwrap();
     let pairs = source(bootstrap, topic);
@@ -92,7 +92,24 @@ async fn stream(bootstrap: &str, topic: &str, more: &str) -> (u64, u64) {
         times.sort_unstable();
         println!("klamm, {name}: {:?}", times[times.len() / 2]);
     }
+    println!("klamm, one small file and its folder synced: {:?}", fsync(checkpoint.path()));
     (all.iter().map(|progress| progress.output_rows).sum(), 0)
+}
+
+/// What the disk takes for one file of a checkpoint, of which a batch writes two: the median of 50.
+fn fsync(folder: &Path) -> Duration {
+    let mut times: Vec<_> = (0..50)
+        .map(|number| {
+            let start = Instant::now();
+            let mut file = File::create(folder.join(format!("fsync-{number}"))).unwrap();
+            file.write_all(&[b'x'; 500]).unwrap();
+            file.sync_all().unwrap();
+            File::open(folder).unwrap().sync_all().unwrap();
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 async fn query(
