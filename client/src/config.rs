@@ -3,6 +3,7 @@
 //! getter, setter, string key, default and doc are made.
 
 mod group;
+pub mod jaas;
 mod tls;
 
 use std::fmt;
