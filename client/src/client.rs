@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::error::Result;
+use crate::login;
 use crate::net::counters::Counters;
 use crate::net::dial::{Dial, TcpDial};
 use crate::net::tls::TlsDial;
@@ -47,7 +48,8 @@ impl Client {
     /// # Errors
     ///
     /// [`crate::ErrorKind::Config`] before anything is contacted, certificates that cannot be used
-    /// included; [`crate::ErrorKind::Tls`] where the two ends do not agree on TLS, at once;
+    /// included; [`crate::ErrorKind::Tls`] where the two ends do not agree on TLS and
+    /// [`crate::ErrorKind::Authentication`] where the brokers do not let this client in, at once;
     /// [`crate::ErrorKind::Unreachable`], [`crate::ErrorKind::NotKafka`] or
     /// [`crate::ErrorKind::TimedOut`] within `socket.connection.setup.timeout.ms` plus three
     /// seconds (eight seconds by default), at once when every server has refused;
@@ -74,12 +76,13 @@ impl Client {
     pub async fn connect_with(config: Config, dial: Arc<dyn Dial>) -> Result<Self> {
         config.check()?;
         let config = Arc::new(config);
+        let login = login::of_options(&config, &dial).await?;
         let dial = if config.security_protocol().is_encrypted() {
             Arc::new(TlsDial::over(dial, Arc::clone(&config)).await?)
         } else {
             dial
         };
-        let cluster = Cluster::connect(config, dial).await?;
+        let cluster = Cluster::connect_as(config, dial, login).await?;
         Ok(Self { cluster })
     }
 

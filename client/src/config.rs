@@ -3,6 +3,8 @@
 //! getter, setter, string key, default and doc are made.
 
 mod group;
+pub mod jaas;
+mod sasl;
 mod tls;
 
 use std::fmt;
@@ -11,11 +13,14 @@ use std::time::Duration;
 use klamm_protocol::assign::Assignor;
 use klamm_protocol::records::Compression;
 
+use crate::credentials::{SaslMechanism, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, Key, OptionValue, Status};
 use crate::secret::Secret;
 
 pub use group::{GroupProtocol, OffsetReset};
+pub use sasl::TokenHandler;
+pub(crate) use sasl::{BearerPlan, Endpoint, Plan, TokenPlace, plan};
 pub use tls::{Crypto, HostCheck, StoreType, TlsName, TlsVersion};
 
 /// Makes `Config` and its key table from rows of: doc, name and setter, type, default, string key.
@@ -29,12 +34,17 @@ macro_rules! options {
         pub struct Config {
             bootstrap: Vec<Address>,
             crypto: Option<Crypto>,
+            credentials: Option<Source>,
             $($field: $type,)+
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { bootstrap: Vec::new(), crypto: None, $($field: $default,)+ }
+                Self {
+                    bootstrap: Vec::new(),
+                    crypto: None,
+                    credentials: None,
+                    $($field: $default,)+ }
             }
         }
 
@@ -147,6 +157,36 @@ options! {
     /// How bytes travel to every broker, whatever a broker advertises.
     security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext,
         "security.protocol";
+    /// How to log in, where security.protocol says so. There is no other way than this one: none is
+    /// ever negotiated.
+    sasl_mechanism / with_sasl_mechanism: Option<SaslMechanism> = None, "sasl.mechanism";
+    /// User and password, a delegation token (tokenauth=true), or where bearer tokens come from, as a
+    /// login module in JAAS's language; it is data and names no code. [`Config::with_credentials`]
+    /// takes the same from a program.
+    sasl_jaas_config / with_sasl_jaas_config: Option<Secret> = None, "sasl.jaas.config";
+    /// Whether PLAIN and OAUTHBEARER may be used without TLS, and a token server be asked without:
+    /// whoever listens can then log in, too. Java does not ask.
+    allow_insecure_sasl / with_allow_insecure_sasl: bool = false, "allow.insecure.sasl";
+    /// Where bearer tokens come from: an https:// server (OpenID Connect's client credentials), or a
+    /// file:// that somebody else keeps fresh.
+    sasl_token_endpoint / with_sasl_token_endpoint: Option<String> = None,
+        "sasl.oauthbearer.token.endpoint.url";
+    /// The id by which the token server knows this client; clientId in sasl.jaas.config is the same.
+    sasl_client_id / with_sasl_client_id: Option<String> = None,
+        "sasl.oauthbearer.client.credentials.client.id";
+    /// The secret that goes with it; clientSecret in sasl.jaas.config is the same.
+    sasl_client_secret / with_sasl_client_secret: Option<Secret> = None,
+        "sasl.oauthbearer.client.credentials.client.secret";
+    /// What the token is to be good for, in the token server's words; scope in sasl.jaas.config is
+    /// the same.
+    sasl_scope / with_sasl_scope: Option<String> = None, "sasl.oauthbearer.scope";
+    /// Whether id and secret are percent-encoded for the token server, as some demand.
+    sasl_header_urlencode / with_sasl_header_urlencode: bool = false,
+        "sasl.oauthbearer.header.urlencode";
+    /// Java's name for a class that has tokens come from a server or a file; it is accepted, and the
+    /// URL alone says so here.
+    sasl_token_handler / with_sasl_token_handler: Option<TokenHandler> = None,
+        "sasl.login.callback.handler.class";
     /// The form of the store of trusted certificates.
     ssl_truststore_type / with_ssl_truststore_type: StoreType = StoreType::Jks,
         "ssl.truststore.type";
@@ -336,6 +376,26 @@ impl Config {
         self
     }
 
+    /// Who this client is, where the caller said so; otherwise `sasl.jaas.config` says it.
+    pub fn credentials(&self) -> Option<&Source> {
+        self.credentials.as_ref()
+    }
+
+    /// Logs in by these [`Credentials`](crate::credentials::Credentials), by
+    /// [`SharedCredentials`](crate::credentials::SharedCredentials) that are replaced meanwhile, or
+    /// by whatever a [`CredentialSource`](crate::credentials::CredentialSource) says at the moment;
+    /// `security.protocol` still has to ask for a login.
+    #[must_use]
+    pub fn with_credentials(mut self, source: impl Into<Source>) -> Self {
+        self.credentials = Some(source.into());
+        self
+    }
+
+    /// Whether passwords and tokens may go over the connections of this client.
+    pub(crate) fn may_tell_secrets(&self) -> bool {
+        self.security_protocol.is_encrypted() || self.allow_insecure_sasl
+    }
+
     /// The servers to start from; brokers are then met at the addresses they advertise.
     pub fn bootstrap(&self) -> &[Address] {
         &self.bootstrap
@@ -347,7 +407,8 @@ impl Config {
     ///
     /// No bootstrap server, idempotence without `acks=all` or with more than five requests in
     /// flight, a transactional id without idempotence, a delivery timeout shorter than one request,
-    /// limits of zero, metrics to be pushed, halves of a key store.
+    /// limits of zero, metrics to be pushed, halves of a key store, a login without credentials or
+    /// with some that would be sent without encryption.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &'static str, option: &'static str, hint: &'static str| {
             Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
@@ -401,11 +462,12 @@ impl Config {
                 "set it to at least request.timeout.ms plus linger.ms",
             );
         }
-        tls::check(self)
+        tls::check(self)?;
+        plan(self).map(drop)
     }
 
     /// Sets one option by its key, or says why it cannot be set.
-    fn take(&mut self, name: &str, text: &str) -> Result<()> {
+    pub(crate) fn take(&mut self, name: &str, text: &str) -> Result<()> {
         if name == BOOTSTRAP {
             self.bootstrap = parse_bootstrap(text)?;
             return Ok(());
@@ -487,12 +549,24 @@ pub enum SecurityProtocol {
     Plaintext,
     /// Encrypted by TLS; a client may have to show a certificate, and logs in by that alone.
     Ssl,
+    /// Without encryption, and with a login (SASL).
+    SaslPlaintext,
+    /// Encrypted by TLS, and with a login (SASL) inside it.
+    SaslSsl,
 }
 
 impl SecurityProtocol {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
+
     /// Whether bytes travel encrypted.
     pub fn is_encrypted(self) -> bool {
-        self == Self::Ssl
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+
+    /// Whether a client logs in by SASL before it asks anything.
+    pub fn has_login(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
     }
 }
 
@@ -548,18 +622,18 @@ impl Acks {
 }
 
 impl OptionValue for SecurityProtocol {
-    const FORM: &'static str = "PLAINTEXT or SSL; SASL is not supported in this version";
+    const FORM: &'static str = "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL";
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Plaintext, Self::Ssl]
-            .into_iter()
-            .find(|protocol| protocol.show().eq_ignore_ascii_case(text))
+        Self::ALL.into_iter().find(|protocol| protocol.show().eq_ignore_ascii_case(text))
     }
 
     fn show(&self) -> String {
         let name = match self {
             Self::Plaintext => "PLAINTEXT",
             Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
         };
         name.to_owned()
     }

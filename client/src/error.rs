@@ -58,6 +58,9 @@ pub enum ErrorKind {
     /// The two ends do not agree on TLS: a certificate that is not trusted, not for this host,
     /// expired or missing, or no version in common. Nothing was asked.
     Tls,
+    /// The broker does not let this client in: a wrong password, a token that has expired, a mechanism
+    /// that it does not offer; or it cannot prove to be the right broker. Nothing was asked.
+    Authentication,
     /// The connection ended before the request was sent whole: it was certainly not carried out.
     Disconnected,
     /// The request may have been carried out, and no answer came. Repeating it may do it twice.
@@ -193,6 +196,7 @@ impl Error {
             ErrorKind::Config
             | ErrorKind::Usage
             | ErrorKind::Tls
+            | ErrorKind::Authentication
             | ErrorKind::TooLarge
             | ErrorKind::Fenced
             | ErrorKind::AbortRequired => Fault::Caller,

@@ -15,12 +15,14 @@
 //!
 //! From the bottom to the top; a module names only those above it in this list:
 //!
-//! 1. [`error`], [`mod@config`]: one error, one table of options with Kafka's spellings.
+//! 1. [`error`], [`credentials`], [`mod@config`]: one error, who this client is, one table of options
+//!    with Kafka's spellings.
 //! 2. [`tls`]: keys and certificates, and what each failure of TLS means.
-//! 3. [`net`]: byte streams, and the loop that owns each.
-//! 4. [`cluster`]: brokers by id, metadata, retries.
-//! 5. [`Client`], which all of the above is behind.
-//! 6. [`admin`], [`consumer`], [`producer`]: what a client is asked for, as methods of it.
+//! 3. [`net`]: byte streams, the loop that owns each, and logging in over it.
+//! 4. [`login`]: where credentials come from, as the options say.
+//! 5. [`cluster`]: brokers by id, metadata, retries.
+//! 6. [`Client`], which all of the above is behind.
+//! 7. [`admin`], [`consumer`], [`producer`]: what a client is asked for, as methods of it.
 //!
 //! Three promises hold everywhere. An error says whether the request may have been carried out
 //! ([`ErrorKind::OutcomeUnknown`]), and nothing of that kind is repeated behind the caller's back
@@ -50,8 +52,11 @@ mod client;
 pub mod cluster;
 pub mod config;
 pub mod consumer;
+pub mod credentials;
 pub mod error;
+mod jwt;
 mod keys;
+pub mod login;
 pub mod net;
 mod partition;
 pub mod producer;

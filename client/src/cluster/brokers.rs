@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::config::{Address, Config, MetadataRecovery};
+use crate::credentials::Login;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::counters::{BrokerCounters, Meter};
 use crate::net::dial::Dial;
@@ -28,6 +29,7 @@ use super::way::{Slot, Way};
 pub(super) struct Brokers {
     config: Arc<Config>,
     dial: Arc<dyn Dial>,
+    login: Option<Arc<Login>>,
     slots: StdMutex<HashMap<Peer, Arc<Slot>>>,
     /// Outlive the slots: what was counted stays counted.
     meters: StdMutex<BTreeMap<Peer, Arc<Meter>>>,
@@ -45,9 +47,9 @@ enum Peer {
 }
 
 impl Brokers {
-    pub(super) fn new(config: Arc<Config>, dial: Arc<dyn Dial>) -> Self {
+    pub(super) fn new(config: Arc<Config>, dial: Arc<dyn Dial>, login: Option<Arc<Login>>) -> Self {
         let (slots, meters, lines, spares) = Default::default();
-        Self { config, dial, slots, meters, lines, spares }
+        Self { config, dial, login, slots, meters, lines, spares }
     }
 
     /// The connection that everybody shares.
@@ -373,6 +375,7 @@ impl Brokers {
             request_timeout: *self.config.request_timeout(),
             meter: Arc::clone(meter),
             lines: Arc::clone(&self.lines),
+            login: self.login.clone(),
         }
     }
 }

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::credentials::Login;
 use crate::error::{Error, Result};
 use crate::net::counters::Counters;
 use crate::net::dial::Dial;
@@ -73,7 +74,16 @@ impl Cluster {
     ///
     /// Cancel safe: dropped early, nothing is left behind.
     pub async fn connect(config: Arc<Config>, dial: Arc<dyn Dial>) -> Result<Self> {
-        let brokers = Arc::new(Brokers::new(Arc::clone(&config), dial));
+        Self::connect_as(config, dial, None).await
+    }
+
+    /// As [`Cluster::connect`], with a login on every connection.
+    pub(crate) async fn connect_as(
+        config: Arc<Config>,
+        dial: Arc<dyn Dial>,
+        login: Option<Arc<Login>>,
+    ) -> Result<Self> {
+        let brokers = Arc::new(Brokers::new(Arc::clone(&config), dial, login));
         let cache = Cache::start(Arc::clone(&config), Arc::clone(&brokers)).await?;
         Ok(Self(Arc::new(Owner { config, brokers, cache })))
     }

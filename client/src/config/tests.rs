@@ -65,9 +65,10 @@ fn options_of_java_without_meaning_are_accepted() {
 
 #[test]
 fn what_this_version_lacks_is_refused_without_repeating_secrets() {
-    let text = refused(&[("sasl.jaas.config", "password=hunter2")]);
-    assert!(text.contains("not supported in this version") && !text.contains("hunter2"), "{text}");
-    assert!(refused(&[("security.protocol", "SASL_SSL")]).contains("not supported"));
+    let text = refused(&[("sasl.mechanism", "GSSAPI")]);
+    assert!(text.contains("GSSAPI (Kerberos) is not supported in this version"), "{text}");
+    assert!(refused(&[("sasl.kerberos.service.name", "kafka")]).contains("not supported"));
+    assert!(refused(&[("sasl.login.class", "x.Y")]).contains("names code"));
     assert!(refused(&[("ssl.engine.factory.class", "x.Y")]).contains("names code"));
     assert!(refused(&[("key.deserializer", "x.Y")]).contains("bytes"));
 }
@@ -110,6 +111,88 @@ fn halves_of_stores_are_refused_without_a_word_of_what_is_secret() {
     ]);
     let config = config.expect("both halves");
     assert!(!format!("{config:?} {:?}", config.ssl_keystore_password()).contains("hunter2"));
+}
+
+fn logging_in<'a>(protocol: &'a str, mechanism: &'a str, jaas: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![("security.protocol", protocol), ("sasl.mechanism", mechanism), ("sasl.jaas.config", jaas)]
+}
+
+#[test]
+fn a_login_module_goes_with_its_mechanism_and_no_error_tells_its_password() {
+    let scram = r#"a.b.ScramLoginModule required username="alice" password="hunter2";"#;
+    let plain = r#"a.b.PlainLoginModule required username="alice" password="hunter2";"#;
+    let read = |protocol, mechanism, jaas| {
+        let mut all = logging_in(protocol, mechanism, jaas);
+        all.push((BOOTSTRAP, "a:1"));
+        Config::from_properties(all)
+    };
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let config = read("SASL_PLAINTEXT", mechanism, scram).expect("a user");
+        assert!(!format!("{config:?} {:?}", plan(&config)).contains("hunter2"));
+    }
+    assert!(read("sasl_ssl", "PLAIN", plain).is_ok());
+    let lacking = r#"a.b.ScramLoginModule required username="hunter2";"#;
+    let empty = r#"a.b.ScramLoginModule required username="hunter2" password="";"#;
+    let kerberos = "com.sun.security.auth.module.Krb5LoginModule required;";
+    let wrong = [
+        (logging_in("SASL_SSL", "PLAIN", scram), "write PlainLoginModule"),
+        (logging_in("SASL_SSL", "OAUTHBEARER", scram), "write OAuthBearerLoginModule"),
+        (logging_in("SASL_SSL", "SCRAM-SHA-256", lacking), "key password"),
+        (logging_in("SASL_SSL", "SCRAM-SHA-256", empty), "the password is empty"),
+        (logging_in("SASL_SSL", "SCRAM-SHA-256", kerberos), "GSSAPI (Kerberos) is not supported"),
+        (logging_in("SASL_SSL", "SCRAM-SHA-256", "hunter2"), "sasl.jaas.config"),
+        (vec![("security.protocol", "SASL_SSL")], "sasl.mechanism"),
+        (logging_in("SASL_SSL", "SCRAM-SHA-256", scram)[..2].to_vec(), "sasl.jaas.config"),
+    ];
+    for (options, words) in wrong {
+        let text = refused(&options);
+        assert!(text.contains(words) && !text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn what_tells_secrets_needs_encryption_or_the_option_that_does_without() {
+    let plain = r#"PlainLoginModule required username="alice" password="hunter2";"#;
+    let mut options = logging_in("SASL_PLAINTEXT", "PLAIN", plain);
+    let text = refused(&options);
+    assert!(text.contains("allow.insecure.sasl=true") && text.contains("SASL_SSL"), "{text}");
+    options.extend([(BOOTSTRAP, "a:1"), ("allow.insecure.sasl", "true")]);
+    assert!(Config::from_properties(options).is_ok());
+    let given = Config::new("a:1")
+        .expect("an address")
+        .with_security_protocol(SecurityProtocol::SaslPlaintext)
+        .with_credentials(crate::credentials::Credentials::plain("alice", "hunter2"));
+    let twice = given.clone().with_sasl_jaas_config(Some(plain.into()));
+    let error = twice.check().expect_err("two are too many");
+    assert!(error.to_string().contains("given twice"), "{error}");
+    // Known only when somebody logs in.
+    assert!(given.check().is_ok());
+}
+
+#[test]
+fn bearer_tokens_come_from_one_place_and_a_secret_goes_nowhere_in_the_clear() {
+    let module = "OAuthBearerLoginModule required clientId=\"id\" clientSecret=\"hunter2\";";
+    let url = "sasl.oauthbearer.token.endpoint.url";
+    let with = |place| [logging_in("SASL_SSL", "OAUTHBEARER", module), vec![(url, place)]].concat();
+    assert!(refused(&with("http://a/token")).contains("allow.insecure.sasl=true"));
+    assert!(refused(&with("ftp://a/token")).contains("https:// or file://"));
+    assert!(refused(&logging_in("SASL_SSL", "OAUTHBEARER", module)).contains(url));
+    let unknown = [
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "OAUTHBEARER"),
+        (url, "https://a/token"),
+    ];
+    assert!(refused(&unknown).contains("client.id"));
+    for place in ["https://a/token", "file:///run/token"] {
+        let read = [with(place), vec![(BOOTSTRAP, "a:1")]].concat();
+        assert!(Config::from_properties(read).is_ok());
+    }
+    let handler = "sasl.login.callback.handler.class";
+    let name = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler";
+    assert!(Config::from_properties([(BOOTSTRAP, "a:1"), (handler, name)]).is_ok());
+    assert!(refused(&[(handler, "x.Y")]).contains("never names code"));
+    let odd = "OAuthBearerLoginModule required unsecuredLoginNumberClaim_x=\"1\";";
+    assert!(refused(&logging_in("SASL_SSL", "OAUTHBEARER", odd)).contains("for tests alone"));
 }
 
 #[test]

@@ -30,20 +30,23 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use crate::net::dial::Stream;
 use crate::net::line::{FAREWELL, Line, Loss, Opened, Stop, Ticket};
 
-/// Starts the loop on a stream that is open and silent, as a task of the current runtime. The
-/// connection ends when the sender and all its clones are gone and the last request is answered,
+/// Starts the loop on a stream that is open and silent, as a task of the current runtime. The second
+/// sender is for logins anew, which go before other requests; it may be dropped. The connection ends when the sender and all its clones are gone and the last request is answered,
 /// when it is stopped, or when the stream ends.
 pub(crate) fn start(
     stream: impl Stream,
     options: ConnectionOptions,
     line: Arc<Line>,
-) -> (mpsc::Sender<Command>, Stop) {
+) -> (mpsc::Sender<Command>, mpsc::Sender<Command>, Stop) {
     let (sender, commands) = mpsc::channel(QUEUE);
+    let (login, logins) = mpsc::channel(1);
     let (bound, stop) = oneshot::channel();
     let now = Instant::now();
     let driver = Driver {
         stream,
         commands,
+        logins: Some(logins),
+        pausing: None,
         stop: Some(stop),
         held: line.held_until(),
         line,
@@ -57,7 +60,7 @@ pub(crate) fn start(
         closed: CloseReason::Asked,
         alarm: Box::pin(sleep_until(now)),
     };
-    (sender, Stop { bound, task: tokio::spawn(driver.run()) })
+    (sender, login, Stop { bound, task: tokio::spawn(driver.run()) })
 }
 
 /// What handles ask of the loop.
@@ -65,14 +68,24 @@ pub(crate) fn start(
 pub(crate) enum Command {
     /// Write a request and answer when its response is there, or when it is written if it has none.
     Request(Outgoing, Ticket),
-    /// The handshake is over.
+    /// The handshake is over, and the login.
     Ready(Opened),
+    /// Hold other requests back, and tell when none is in flight. Of a login, as are those below.
+    Pause(oneshot::Sender<()>),
+    /// Let them out again.
+    Resume,
+    /// The broker did not take the login: nothing can be asked any more.
+    GiveUp,
 }
 
 /// The loop's own state, which no lock guards: only its task touches it.
 struct Driver<S> {
     stream: S,
     commands: mpsc::Receiver<Command>,
+    /// Logins anew; `None` once there will be none.
+    logins: Option<mpsc::Receiver<Command>>,
+    /// Whoever waits for the last answers before a login.
+    pausing: Option<oneshot::Sender<()>>,
     /// Brings the instant by which to end; `None` once it came, or nobody is left to send it.
     stop: Option<oneshot::Receiver<Instant>>,
     line: Arc<Line>,
@@ -101,6 +114,8 @@ struct Driver<S> {
 enum Step {
     /// A handle asks for something; `None` once nobody can any more.
     Command(Option<Command>),
+    /// A login asks for something; `None` once there will be none.
+    Login(Option<Command>),
     /// The client wants it to end by then.
     Stop(Instant),
     /// The stream took so many bytes.
@@ -131,7 +146,7 @@ impl<S: Stream> Driver<S> {
         self.refuse_rest();
     }
 
-    /// The first of: the wish to end, a new request if there is room, progress in writing, bytes,
+    /// The first of: the wish to end, a login, a new request if there is room, progress in writing, bytes,
     /// the alarm. In this order nothing starves: room and output are bounded, and what is due is
     /// looked at after each step.
     ///
@@ -143,6 +158,9 @@ impl<S: Stream> Driver<S> {
             if let Ok(bound) = bound {
                 return Poll::Ready(Step::Stop(bound));
             }
+        }
+        if let Some(Poll::Ready(command)) = self.logins.as_mut().map(|login| login.poll_recv(cx)) {
+            return Poll::Ready(Step::Login(command));
         }
         if self.connection.is_quiet()
             && let Poll::Ready(step) = self.poll_read(cx)
@@ -223,6 +241,12 @@ impl<S: Stream> Driver<S> {
                     self.connection.close(now);
                 }
             }
+            Step::Login(Some(command)) => self.take_login(command),
+            // One that was broken off must not hold up the others.
+            Step::Login(None) => {
+                self.logins = None;
+                self.connection.resume();
+            }
             // Requests that have been handed over are still carried out.
             Step::Stop(bound) => {
                 self.commands.close();
@@ -269,6 +293,28 @@ impl<S: Stream> Driver<S> {
                     Err(_) => ticket.lose(self.loss(CloseReason::Asked, false)),
                 }
             }
+            // Only logins say these.
+            Command::Pause(_) | Command::Resume | Command::GiveUp => {}
+        }
+    }
+
+    fn take_login(&mut self, command: Command) {
+        match command {
+            Command::Pause(waiting) => {
+                self.pausing = Some(waiting);
+                self.connection.pause();
+            }
+            Command::Request(request, ticket) => {
+                let id = request.correlation_id;
+                match self.connection.handle_login(request) {
+                    Ok(()) => drop(self.waiting.insert(id, ticket)),
+                    Err(_) => ticket.lose(self.loss(CloseReason::Asked, false)),
+                }
+            }
+            Command::Resume => self.connection.resume(),
+            Command::GiveUp => self.connection.handle_login_failure(),
+            // The handshake's.
+            Command::Ready(_) => {}
         }
     }
 
@@ -285,6 +331,13 @@ impl<S: Stream> Driver<S> {
                 ConnectionEvent::Expired { correlation_id } => {
                     let loss = Loss { reason: None, sent: false, failure: None };
                     self.lose(correlation_id, loss);
+                }
+                ConnectionEvent::Paused => {
+                    // A login that has gone away lets go of the connection, too.
+                    let told = self.pausing.take().is_some_and(|waiting| waiting.send(()).is_ok());
+                    if !told {
+                        self.connection.resume();
+                    }
                 }
                 ConnectionEvent::Closed(closure) => {
                     tracing::debug!(reason = %closure.reason, "connection closed");

@@ -28,7 +28,7 @@ fn identity() -> Identity {
     let request_timeout = Duration::from_secs(30);
     let (peer, client_id) = ("peer".to_owned(), "test".to_owned());
     let (meter, lines) = Default::default();
-    Identity { peer, node: Some(1), client_id, request_timeout, meter, lines }
+    Identity { peer, node: Some(1), client_id, request_timeout, meter, lines, login: None }
 }
 
 async fn establish(stream: DuplexStream) -> Result<Handle> {

@@ -16,6 +16,7 @@
 //! | any but closed | the instant of `end_by` | closed | `Closed` |
 //! | draining | nothing left to write or to be answered | closed | `Closed` |
 //! | any but closed | `hold_until` | same | (nothing is handed out until then, KIP-219) |
+//! | any but closed | `pause`, once nothing is in flight | same | `Paused` (only `handle_login` is handed out, until `resume`) |
 //! | any but closed | deadline in flight, stray answer, bad frame, end of stream, idle | closed | `Closed` |
 
 use std::collections::VecDeque;
@@ -49,6 +50,10 @@ pub struct Connection {
     used: Instant,
     /// Until when the broker asked to be left alone.
     held: Option<Instant>,
+    /// Whether ordinary requests wait for a login.
+    pause: Pause,
+    /// The request of a login that waits to be handed out.
+    login: Option<Outgoing>,
     /// When it is over whatever is under way.
     end_at: Option<Instant>,
     events: VecDeque<ConnectionEvent>,
@@ -60,7 +65,8 @@ pub struct Connection {
 pub struct ConnectionOptions {
     /// The largest answer accepted once the handshake is over, in bytes.
     pub max_frame: usize,
-    /// The largest answer accepted before, from a peer that has not yet shown to be a broker.
+    /// The largest answer accepted before, from a peer that has not yet shown to be a broker and to
+    /// know this client's password.
     pub max_handshake_frame: usize,
     /// How many requests may await an answer at a time.
     pub max_in_flight: usize,
@@ -102,6 +108,8 @@ pub enum ConnectionEvent {
         /// The request.
         correlation_id: i32,
     },
+    /// After [`Connection::pause`], nothing is in flight any more.
+    Paused,
     /// The connection is over. The last event.
     Closed(Closure),
 }
@@ -135,6 +143,8 @@ pub enum CloseReason {
     Http,
     /// There was no request for too long.
     Idle,
+    /// The broker did not take a login anew.
+    Login,
     /// An answer came that belongs to no request, or not to the oldest.
     StrayResponse {
         /// The id it carries.
@@ -163,11 +173,21 @@ enum State {
     Closed,
 }
 
+/// Ordinary requests go out, or they wait for those in flight, or for a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    No,
+    Wanted,
+    Paused,
+}
+
 #[derive(Debug)]
 struct InFlight {
     correlation_id: i32,
     deadline: Instant,
     answered: bool,
+    /// Not a use of the connection, or one that logs in anew now and then would never be idle.
+    login: bool,
     /// The stream position after its last byte.
     end: u64,
 }
@@ -185,6 +205,8 @@ impl Connection {
             answered: false,
             used: now,
             held: None,
+            pause: Pause::No,
+            login: None,
             end_at: None,
             events: VecDeque::new(),
             options,
@@ -200,7 +222,7 @@ impl Connection {
     pub fn handle_request(&mut self, now: Instant, request: Outgoing) -> Result<(), NotTaken> {
         let id = request.correlation_id;
         let used = self.in_flight.iter().any(|other| other.correlation_id == id)
-            || self.queued.iter().any(|other| other.correlation_id == id);
+            || self.login.iter().chain(&self.queued).any(|other| other.correlation_id == id);
         if used || !matches!(self.state, State::Handshaking | State::Open) {
             return Err(NotTaken(request));
         }
@@ -216,7 +238,8 @@ impl Connection {
         self.in_flight_limit().saturating_sub(self.queued.len())
     }
 
-    /// The handshake is over: large frames and several requests at a time from now on.
+    /// The handshake is over, and the login where there is one: large frames and several requests
+    /// at a time from now on.
     pub fn handle_ready(&mut self) {
         if self.state == State::Handshaking {
             self.state = State::Open;
@@ -245,6 +268,40 @@ impl Connection {
         self.held = Some(self.held.map_or(until, |held| held.max(until)));
     }
 
+    /// Hands out no more requests; those in flight are answered, and [`ConnectionEvent::Paused`]
+    /// tells when. A login anew belongs there (KIP-368): a broker takes nothing else meanwhile.
+    pub fn pause(&mut self) {
+        if self.pause == Pause::No {
+            self.pause = Pause::Wanted;
+            self.finish_pausing();
+        }
+    }
+
+    /// Takes a request of a login, after [`ConnectionEvent::Paused`]; it is handed out before all
+    /// others, and does not count as a use of the connection.
+    ///
+    /// # Errors
+    ///
+    /// The request itself, at another time, or while there is another one.
+    pub fn handle_login(&mut self, request: Outgoing) -> Result<(), NotTaken> {
+        let free = self.login.is_none() && self.in_flight.is_empty();
+        if !free || self.pause != Pause::Paused || self.state == State::Closed {
+            return Err(NotTaken(request));
+        }
+        self.login = Some(request);
+        Ok(())
+    }
+
+    /// The broker did not take a login anew, and so would take nothing else.
+    pub fn handle_login_failure(&mut self) {
+        self.end(CloseReason::Login);
+    }
+
+    /// The requests that have waited go out.
+    pub fn resume(&mut self) {
+        self.pause = Pause::No;
+    }
+
     /// Whether it has been without a request for so long that it may be closed.
     pub fn is_idle(&self, now: Instant) -> bool {
         self.state != State::Closed && self.idle_at().is_some_and(|at| at <= now)
@@ -252,7 +309,7 @@ impl Connection {
 
     /// Whether no request is waiting, here or at the broker.
     pub fn is_quiet(&self) -> bool {
-        self.queued.is_empty() && self.in_flight.is_empty()
+        self.queued.is_empty() && self.in_flight.is_empty() && self.login.is_none()
     }
 
     /// The buffer to append received bytes to, with room for what is expected; call
@@ -295,6 +352,7 @@ impl Connection {
             }
             !silent
         });
+        self.finish_pausing();
         self.finish_draining();
     }
 
@@ -312,6 +370,9 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.release(now);
         let events = &mut self.events;
+        if let Some(late) = self.login.take_if(|request| request.deadline <= now) {
+            events.push_back(ConnectionEvent::Expired { correlation_id: late.correlation_id });
+        }
         self.queued.retain(|request| {
             let late = request.deadline <= now;
             if late {
@@ -337,10 +398,18 @@ impl Connection {
         if self.state == State::Closed || full || self.held.is_some() {
             return None;
         }
-        let Outgoing { correlation_id, bytes, deadline, answered } = self.queued.pop_front()?;
+        let login = self.login.take();
+        let is_login = login.is_some();
+        let next = match self.pause {
+            Pause::No => login.or_else(|| self.queued.pop_front()),
+            Pause::Wanted | Pause::Paused => login,
+        };
+        let Outgoing { correlation_id, bytes, deadline, answered } = next?;
         self.handed =
             self.handed.saturating_add(u64::try_from(bytes.remaining()).unwrap_or(u64::MAX));
-        self.in_flight.push_back(InFlight { correlation_id, deadline, answered, end: self.handed });
+        let end = self.handed;
+        let request = InFlight { correlation_id, deadline, answered, login: is_login, end };
+        self.in_flight.push_back(request);
         Some(bytes)
     }
 
@@ -349,9 +418,9 @@ impl Connection {
         if self.state == State::Closed {
             return None;
         }
-        let queued = self.queued.iter().map(|request| request.deadline);
+        let queued = self.queued.iter().chain(&self.login).map(|request| request.deadline);
         let in_flight = self.in_flight.iter().map(|request| request.deadline);
-        let held = self.held.filter(|_| !self.queued.is_empty());
+        let held = self.held.filter(|_| !self.queued.is_empty() || self.login.is_some());
         queued.chain(in_flight).chain(held).chain(self.idle_at()).chain(self.end_at).min()
     }
 
@@ -394,10 +463,13 @@ impl Connection {
             Some((index, request))
                 if request.correlation_id == correlation_id && request.end <= self.written =>
             {
+                if !request.login {
+                    self.used = now;
+                }
                 self.in_flight.remove(index);
-                self.used = now;
                 self.answered = true;
                 self.events.push_back(ConnectionEvent::Response { correlation_id, frame });
+                self.finish_pausing();
                 self.finish_draining();
             }
             other => {
@@ -421,6 +493,14 @@ impl Connection {
         }
     }
 
+    fn finish_pausing(&mut self) {
+        let open = self.state != State::Closed;
+        if open && self.pause == Pause::Wanted && self.in_flight.is_empty() {
+            self.pause = Pause::Paused;
+            self.events.push_back(ConnectionEvent::Paused);
+        }
+    }
+
     fn finish_draining(&mut self) {
         if self.state == State::Draining && self.is_quiet() {
             self.end(CloseReason::Asked);
@@ -438,17 +518,19 @@ impl Connection {
             let list = if sent { &mut closure.sent } else { &mut closure.unsent };
             list.push(request.correlation_id);
         }
-        closure.unsent.extend(self.queued.drain(..).map(|request| request.correlation_id));
+        let waiting = self.login.take().into_iter().chain(self.queued.drain(..));
+        closure.unsent.extend(waiting.map(|request| request.correlation_id));
         self.events.push_back(ConnectionEvent::Closed(closure));
     }
 }
 
 impl Default for ConnectionOptions {
-    /// 100 MiB a frame, 1 MiB before the handshake, five requests in flight, nine minutes idle.
+    /// 100 MiB a frame, 64 KiB until the handshake and the login are over, five requests in flight,
+    /// nine minutes idle.
     fn default() -> Self {
         Self {
             max_frame: 100 << 20,
-            max_handshake_frame: 1 << 20,
+            max_handshake_frame: 64 << 10,
             max_in_flight: 5,
             max_idle: Some(Duration::from_secs(540)),
         }
@@ -464,6 +546,9 @@ impl fmt::Display for CloseReason {
             Self::Failed => f.write_str("the connection failed"),
             Self::Http => f.write_str("the port answers HTTP, not Kafka"),
             Self::Idle => f.write_str("the connection was idle and closed by this side"),
+            Self::Login => {
+                f.write_str("logging in anew failed, so this side closed the connection")
+            }
             Self::StrayResponse { correlation_id, awaited: Some(awaited) } => {
                 write!(f, "an answer to request {correlation_id} came where {awaited} was due")
             }

@@ -17,4 +17,5 @@ pub mod membership;
 pub mod metadata;
 pub mod new_leader;
 pub mod produce;
+pub mod sasl;
 pub mod transaction;

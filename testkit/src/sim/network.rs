@@ -330,7 +330,8 @@ impl Wire {
                 ConnectionEvent::Response { correlation_id, frame } => {
                     self.inbox.push_back((correlation_id, Ok(frame)));
                 }
-                ConnectionEvent::Written { .. } => {}
+                // Nobody logs in here.
+                ConnectionEvent::Written { .. } | ConnectionEvent::Paused => {}
                 ConnectionEvent::Expired { correlation_id } => {
                     self.inbox.push_back((correlation_id, Err(Lost { sent: false })));
                 }

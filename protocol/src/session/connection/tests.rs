@@ -59,6 +59,63 @@ fn closure(connection: &mut Connection) -> Closure {
 }
 
 #[test]
+fn a_login_waits_for_what_is_in_flight_and_goes_before_what_is_not() {
+    let now = Instant::now();
+    let mut connection = open(now);
+    for id in [1, 2, 3] {
+        send(&mut connection, now, id);
+    }
+    assert_eq!(write_all(&mut connection), 2);
+    connection.pause();
+    assert!(connection.handle_login(request(now, 9)).is_err(), "two are in flight");
+    connection.handle_bytes(now, &response(1, b""));
+    assert_eq!(write_all(&mut connection), 0, "the third waits");
+    connection.handle_bytes(now, &response(2, b""));
+    assert_eq!(events(&mut connection).pop(), Some(ConnectionEvent::Paused));
+    for id in [8, 9] {
+        connection.handle_login(request(now, id)).unwrap();
+        assert!(connection.handle_login(request(now, 10)).is_err(), "one at a time");
+        assert_eq!(write_all(&mut connection), 1);
+        connection.handle_bytes(now, &response(id, b""));
+        assert_eq!(events(&mut connection).len(), 1);
+    }
+    assert_eq!(write_all(&mut connection), 0, "still paused");
+    connection.resume();
+    assert_eq!(write_all(&mut connection), 1);
+    connection.handle_bytes(now, &response(3, b""));
+    assert_eq!(events(&mut connection).len(), 1);
+    assert!(connection.handle_login(request(now, 11)).is_err(), "nobody asked for a pause");
+}
+
+#[test]
+fn logins_do_not_keep_a_connection_from_being_idle() {
+    let now = Instant::now();
+    let mut connection = open(now);
+    let later = now + 59 * SECOND;
+    connection.pause();
+    connection.handle_login(request(later, 1)).unwrap();
+    write_all(&mut connection);
+    connection.handle_bytes(later, &response(1, b""));
+    connection.resume();
+    connection.handle_timeout(now + 60 * SECOND);
+    assert_eq!(closure(&mut connection).reason, CloseReason::Idle);
+}
+
+#[test]
+fn a_login_that_is_never_answered_ends_the_connection_and_what_waited_was_not_sent() {
+    let now = Instant::now();
+    let mut connection = open(now);
+    connection.pause();
+    connection.handle_login(request(now, 1)).unwrap();
+    send(&mut connection, now + SECOND, 2);
+    write_all(&mut connection);
+    connection.handle_timeout(now + 10 * SECOND);
+    let closure = closure(&mut connection);
+    assert_eq!(closure.reason, CloseReason::TimedOut { correlation_id: 1 });
+    assert_eq!((closure.sent, closure.unsent), (vec![1], vec![2]));
+}
+
+#[test]
 fn answers_reach_requests_in_order_however_bytes_are_cut() {
     let now = Instant::now();
     let mut connection = open(now);
@@ -321,6 +378,9 @@ enum Op {
     Close,
     EndBy(u64),
     End,
+    Pause,
+    Login(u64),
+    Resume,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -336,6 +396,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Close),
         1 => (0..8_u64).prop_map(Op::EndBy),
         1 => Just(Op::End),
+        2 => Just(Op::Pause),
+        4 => (0..8_u64).prop_map(Op::Login),
+        2 => Just(Op::Resume),
     ]
 }
 
@@ -380,6 +443,15 @@ impl World {
                 self.connection.end_by(self.now + Duration::from_secs(seconds));
             }
             Op::End => self.connection.handle_end(),
+            Op::Pause => self.connection.pause(),
+            Op::Login(seconds) => {
+                let deadline = self.now + Duration::from_secs(seconds);
+                let request = Outgoing { deadline, ..request(self.now, id) };
+                if self.connection.handle_login(request).is_ok() {
+                    self.taken.insert(id);
+                }
+            }
+            Op::Resume => self.connection.resume(),
         }
     }
 
@@ -419,6 +491,9 @@ impl World {
                 ConnectionEvent::Expired { correlation_id } => {
                     prop_assert!(self.taken.remove(&correlation_id));
                     prop_assert!(!self.fully_written.contains(&correlation_id));
+                }
+                ConnectionEvent::Paused => {
+                    prop_assert!(self.connection.in_flight.is_empty());
                 }
                 ConnectionEvent::Closed(end) => {
                     self.closed = true;
