@@ -50,9 +50,8 @@ impl Scene {
         let name = format!("bench-{}", self.topics.get());
         self.runtime.block_on(async {
             // The records are older than what a broker keeps by default.
-            let topic = NewTopic::new(&name)
-                .with_partitions(PARTITIONS)
-                .with_setting("retention.ms", "-1");
+            let topic =
+                NewTopic::new(&name).with_partitions(PARTITIONS).with_setting("retention.ms", "-1");
             self.client().await.create_topics(&[topic]).await.remove(0).unwrap();
         });
         name
