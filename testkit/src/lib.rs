@@ -10,6 +10,7 @@
 //! * [`oracle`] asks Kafka's Java classes what they make of our bytes, and has them make some.
 //! * [`spark`] is Spark's own source and sink, for what has to be the same.
 //! * `certificates` (with the feature `tls`) makes authorities and what they sign.
+//! * `token_server` (with the feature `tls`) gives out signed tokens by HTTP, as OAUTHBEARER needs them.
 //! * [`conformance`] is what every broker must do, written once for all of them.
 //!
 //! Nothing here uses the client or the connector, so both can be tested with all of it.
@@ -33,3 +34,5 @@ pub mod outside;
 pub mod redpanda;
 pub mod sim;
 pub mod spark;
+#[cfg(feature = "tls")]
+pub mod token_server;
