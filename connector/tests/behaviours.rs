@@ -78,8 +78,10 @@ fn collect(folder: &Path, tests: &mut Tests) {
     }
 }
 
+/// A function of a name that may be a test's. A scenario that is not made into tests would be dead code.
 fn test_name(line: &str) -> Option<&str> {
     let line = line.trim_start();
+    let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
     let rest = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn "))?;
     rest.split_once('(').map(|(name, _)| name)
 }
@@ -159,7 +161,8 @@ const HEAD: &str = "\
 # What Spark's Kafka connector does, and which test proves that Klamm does it too
 
 Written by `cargo test -p klamm-connector --test behaviours` from `spark-behaviours.tsv`. `[a,b)` is a half-open range of
-offsets. The last column says what is deliberately different, and why.
+offsets. What stands in `connector/tests/real_stream` is proved on the embedded broker and on Apache Kafka 4.3.1. The last
+column says what is deliberately different, and why.
 
 | | area | Spark | proved by | different in Klamm |
 |---|---|---|---|---|
