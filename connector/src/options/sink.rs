@@ -6,14 +6,16 @@ use super::builder::SinkOptionsBuilder;
 use super::pairs::Pairs;
 use super::raw::RawOptions;
 use super::table::SINK;
+use super::tokens::TokenSettings;
 use crate::error::{Error, Result};
 
 /// What a write was asked to do, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SinkOptions {
     topic: Option<String>,
     checkpoint_location: Option<String>,
     tasks: NonZeroU32,
+    tokens: TokenSettings,
     client: Pairs,
 }
 
@@ -53,6 +55,7 @@ impl SinkOptions {
             topic: raw.get("topic").map(|topic| topic.trim().to_owned()),
             checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
+            tokens: raw.login()?,
             client: Pairs(raw.into_client()),
         })
     }
@@ -84,6 +87,11 @@ impl SinkOptions {
             ));
         }
         Ok(())
+    }
+
+    /// How to log in, beside what the options of the client say.
+    pub fn tokens(&self) -> &TokenSettings {
+        &self.tokens
     }
 
     /// The options of the client, without `kafka.`, ordered by name.

@@ -5,8 +5,8 @@
 //! error can say how many were written. A batch that failed is written again from its first row.
 
 use arrow_schema::SchemaRef;
+use klamm_client::Client;
 use klamm_client::producer::{Producer, ProducerOptions, Ticket};
-use klamm_client::{Client, Config};
 
 use super::append::{Takes, append_all};
 use super::tally::Tally;
@@ -15,6 +15,7 @@ use super::{Batch, RowStream, Sink, SinkFuture, Written, description};
 use crate::error::Result;
 use crate::options::SinkOptions;
 use crate::rows::Row;
+use crate::tokens::connect;
 
 /// Topics of a cluster, written to.
 #[derive(Debug)]
@@ -60,8 +61,7 @@ impl KafkaSink {
     /// Dropping the future leaves nothing behind.
     pub async fn connect(options: &SinkOptions) -> Result<Self> {
         options.check_at_least_once()?;
-        let pairs = options.client().iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let client = Client::connect(Config::from_properties(pairs)?).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Ok(Self::new(client, options.topic()))
     }
 
