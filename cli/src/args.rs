@@ -7,6 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod stream;
+
+pub(crate) use stream::{ProgressKind, StreamArgs};
+
 /// Kafka without C and without a JVM: read, write and stream topics, with checkpoints.
 #[derive(Debug, Parser)]
 #[command(name = "klamm", version, propagate_version = true, arg_required_else_help = true)]
@@ -110,45 +114,6 @@ pub(crate) struct WriteArgs {
     /// The input; stdin where it is left out or -
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  klamm stream -b localhost:9092 -o subscribe=orders -o startingOffsets=earliest \\\n    -O topic=copy --checkpoint /tmp/orders-copy --trigger available-now"
-)]
-pub(crate) struct StreamArgs {
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-    /// Topics to read, with commas between; short for -o subscribe=TOPIC
-    #[arg(short = 't', long = "topic", value_name = "TOPIC")]
-    pub(crate) topic: Option<String>,
-    /// A sink option by its name in Spark's guides, kafka.-prefixed ones go to the client
-    #[arg(short = 'O', long = "sink-option", value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) sink_options: Vec<(String, String)>,
-    /// A pipeline in TOML: the same names in its tables source, sink and query
-    #[arg(long, value_name = "PIPELINE.toml")]
-    pub(crate) file: Option<PathBuf>,
-    /// The checkpoint folder, as Spark writes and reads it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// available-now, once, or an interval such as 200ms or 10s [default: as soon as there is data]
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) trigger: Option<String>,
-    /// at-least-once or exactly-once [default: at-least-once]
-    #[arg(long, value_name = "GUARANTEE")]
-    pub(crate) delivery: Option<String>,
-    /// kafka, console, json:DIR or arrow:DIR [default: kafka]
-    #[arg(long, value_name = "SINK")]
-    pub(crate) sink: Option<String>,
-    /// A name for the query, shown in progress
-    #[arg(long, value_name = "NAME")]
-    pub(crate) query_name: Option<String>,
-    /// Stop after N batches
-    #[arg(long, value_name = "N")]
-    pub(crate) max_batches: Option<u64>,
-    /// How progress is shown on stderr
-    #[arg(long, value_enum, default_value_t = ProgressKind::Auto)]
-    pub(crate) progress: ProgressKind,
 }
 
 #[derive(Debug, Args)]
@@ -300,19 +265,6 @@ pub(crate) enum Binary {
     Utf8,
     /// As base64, like Spark's to_json
     Base64,
-}
-
-/// How progress is shown.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum ProgressKind {
-    /// A bar on a terminal, else nothing
-    Auto,
-    /// A bar with lag, rates and a spark line
-    Bar,
-    /// One object per batch with StreamingQueryProgress's field names
-    Json,
-    /// Nothing
-    None,
 }
 
 /// `NAME=VALUE`, split at the first equals sign.

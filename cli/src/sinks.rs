@@ -12,7 +12,8 @@ use klamm_connector::sink::{
     ConsoleSink, ExactlyOnceSettings, ExactlyOnceSink, FileKind, FileSink, KafkaSink, Sink,
     WithoutColumn,
 };
-use klamm_connector::source::{KafkaSource, StreamSource as _, connect};
+use klamm_connector::source::{KafkaSource, StreamSource as _};
+use klamm_connector::tokens::connect;
 
 use crate::failure::Failure;
 use crate::output::say;
@@ -91,12 +92,12 @@ impl Target {
     pub(crate) async fn open(self, source: &mut KafkaSource) -> Result<Box<dyn Sink>, Failure> {
         Ok(match self {
             Self::AtLeastOnce(options) => {
-                let client = connect(options.client()).await?;
+                let client = connect(options.client(), options.tokens()).await?;
                 let sink = KafkaSink::on(client.clone(), &options);
                 fitted(Box::new(sink), source, &client, options.topic()).await?
             }
             Self::ExactlyOnce(options) => {
-                let client = connect(options.client()).await?;
+                let client = connect(options.client(), options.tokens()).await?;
                 let settings = ExactlyOnceSettings::from_options(&options);
                 let sink = ExactlyOnceSink::new(client.clone(), options.topic(), settings);
                 fitted(Box::new(sink), source, &client, options.topic()).await?

@@ -15,6 +15,7 @@
 //! | [`offsets`] | offsets that were looked up | ranges, limits, losses: pure decisions |
 //! | [`options`] | names and values as in Spark's guides | checked options, or Spark's refusal |
 //! | [`checkpoint`] | plans and commits | files that are whole or absent; what to do on a restart |
+//! | [`tokens`] | how to log in | delegation tokens, obtained and renewed; clients that are logged in |
 //! | [`rows`] | Kafka's batches; Arrow rows | Arrow columns over the same bytes; records to send |
 //! | [`mod@format`] | rows; text | JSON, CSV and raw text; rows |
 //! | [`sink`] | rows | rows that are safe |
@@ -65,9 +66,11 @@ pub mod format;
 pub mod offsets;
 pub mod options;
 pub mod query;
+mod regex;
 pub mod rows;
 pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod tokens;
 
 pub use error::{Error, ErrorKind, Result};

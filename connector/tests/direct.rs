@@ -6,62 +6,17 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::direct::{EARLIEST, GAPS, GROUP, SECOND, limits, options, starts, stream, tp, values};
 use common::{World, collect, numbers, refs};
 use klamm_client::{Client, Config, TopicPartition as Asked};
 use klamm_connector::direct::{
-    Assign, ConsumerStrategy, DirectBatch, DirectOptions, DirectStream, Executor, LocationStrategy,
-    RangeRead, StrategyFuture, StreamState, Subscribe, SubscribePattern,
+    ConsumerStrategy, DirectStream, Executor, LocationStrategy, RangeRead, StrategyFuture,
+    Subscribe,
 };
-use klamm_connector::error::{ErrorKind, Result};
 use klamm_connector::offsets::range::OffsetRange;
-use klamm_connector::offsets::{PartitionOffsets, TopicPartition};
 use klamm_protocol::api::ApiKey;
 use klamm_protocol::code::ErrorCode;
 use klamm_testkit::control::Intercept;
-
-const SECOND: Duration = Duration::from_secs(1);
-const EARLIEST: (&str, &str) = ("auto.offset.reset", "earliest");
-const NONE: (&str, &str) = ("auto.offset.reset", "none");
-const GROUP: (&str, &str) = ("group.id", "g");
-const GAPS: (&str, &str) = ("spark.streaming.kafka.allowNonConsecutiveOffsets", "true");
-
-fn tp(topic: &str, partition: i32) -> TopicPartition {
-    TopicPartition::new(topic, partition)
-}
-
-fn starts(entries: &[(&str, i32, i64)]) -> PartitionOffsets {
-    entries.iter().map(|(topic, partition, at)| (tp(topic, *partition), *at)).collect()
-}
-
-fn options(world: &World, pairs: &[(&str, &str)]) -> DirectOptions {
-    let bootstrap = world.cluster.bootstrap();
-    let mut all = vec![
-        ("bootstrap.servers", bootstrap.as_str()),
-        ("spark.streaming.kafka.consumer.poll.ms", "500"),
-    ];
-    all.extend(pairs);
-    DirectOptions::from_pairs(all).unwrap()
-}
-
-async fn stream(
-    world: &World,
-    strategy: impl ConsumerStrategy + 'static,
-    pairs: &[(&str, &str)],
-) -> DirectStream {
-    let consistent = LocationStrategy::PreferConsistent;
-    DirectStream::connect(options(world, pairs), strategy, consistent, SECOND).await.unwrap()
-}
-
-async fn ranges(world: &World, ranges: &[(i64, i64)], pairs: &[(&str, &str)]) -> Result<RangeRead> {
-    let ranges = ranges.iter().map(|(from, until)| OffsetRange::new(tp("t", 0), *from, *until));
-    let consistent = LocationStrategy::PreferConsistent;
-    RangeRead::connect(options(world, pairs), ranges.collect(), consistent).await
-}
-
-/// From and until of each range, in the order of the batch.
-fn limits(batch: &DirectBatch) -> Vec<(i64, i64)> {
-    batch.ranges().iter().map(|range| (range.from, range.until)).collect()
-}
 
 /// A world whose topics have one partition with `count` records each.
 async fn filled(topics: &[&str], count: i32) -> World {
@@ -71,77 +26,6 @@ async fn filled(topics: &[&str], count: i32) -> World {
         world.append(topic, 0, 1, &refs(&numbers(0, count)));
     }
     world
-}
-
-async fn values(read: &RangeRead) -> Vec<String> {
-    let records = read.collect().await.unwrap();
-    let text = |value: bytes::Bytes| String::from_utf8(value.to_vec()).unwrap();
-    records.into_iter().map(|record| text(record.value.unwrap())).collect()
-}
-
-#[tokio::test]
-async fn b236_a_stream_starts_where_it_is_told_and_else_at_the_earliest() {
-    let world = filled(&["a", "b", "c"], 16).await;
-    let strategy = Subscribe::to(["a", "b", "c"]).starting_at(starts(&[("b", 0, 2)]));
-    let mut stream = stream(&world, strategy, &[EARLIEST]).await;
-    let batch = stream.compute().await.unwrap();
-    assert_eq!(batch.ranges().len(), 3);
-    assert_eq!(batch.read().collect().await.unwrap().len(), 46);
-    for (index, range) in batch.ranges().iter().enumerate() {
-        let part = batch.read().range(index).unwrap();
-        assert_eq!(part.collect().await.unwrap().len() as i64, range.size());
-    }
-}
-
-#[tokio::test]
-async fn b237_a_pattern_selects_topics_by_their_whole_name() {
-    let world = filled(&["pat1", "pat2", "pat3", "advanced3"], 16).await;
-    let strategy = SubscribePattern::new(r"pat\d").unwrap();
-    let strategy = strategy.starting_at(starts(&[("pat2", 0, 3), ("pat3", 0, 4)]));
-    let mut stream = stream(&world, strategy, &[EARLIEST]).await;
-    let batch = stream.compute().await.unwrap();
-    assert_eq!(values(batch.read()).await.len(), 41);
-}
-
-#[tokio::test]
-async fn b238_latest_gives_only_what_is_new_and_an_explicit_start_needs_no_reset() {
-    let world = filled(&["t"], 16).await;
-    let mut latest = stream(&world, Subscribe::to(["t"]), &[]).await;
-    assert_eq!(limits(&latest.compute().await.unwrap()), [(16, 16)]);
-    world.append("t", 0, 1, &["new"]);
-    let batch = latest.compute().await.unwrap();
-    assert_eq!(values(batch.read()).await, ["new"]);
-    let strategy = Assign::of([tp("t", 0)]).starting_at(starts(&[("t", 0, 11)]));
-    let mut assigned = stream(&world, strategy, &[NONE]).await;
-    assert_eq!(limits(&assigned.compute().await.unwrap()), [(11, 17)]);
-}
-
-#[tokio::test]
-async fn b239_a_state_comes_before_given_starts_committed_offsets_and_the_reset() {
-    let world = filled(&["t"], 16).await;
-    let first = async |strategy: Subscribe, pairs: &[(&str, &str)], state: Option<i64>| {
-        let mut all = vec![EARLIEST];
-        all.extend(pairs);
-        let positions = state.map(|at| starts(&[("t", 0, at)])).unwrap_or_default();
-        let state = StreamState { positions, unfinished: Vec::new() };
-        let mut stream = stream(&world, strategy, &all).await.with_state(state);
-        limits(&stream.compute().await.unwrap())[0].0
-    };
-    let subscribe = || Subscribe::to(["t"]);
-    assert_eq!(first(subscribe(), &[GROUP], None).await, 0, "the reset");
-    let client = Client::connect(Config::new(&world.cluster.bootstrap()).unwrap()).await.unwrap();
-    let position = klamm_client::admin::CommittedOffset { offset: 3, ..Default::default() };
-    client.commit_offsets("g", &[(Asked::new("t", 0), position)]).await.remove(0).unwrap();
-    assert_eq!(first(subscribe(), &[GROUP], None).await, 3, "the group");
-    let given = || subscribe().starting_at(starts(&[("t", 0, 5)]));
-    assert_eq!(first(given(), &[GROUP], None).await, 5, "the strategy");
-    assert_eq!(first(given(), &[GROUP], Some(7)).await, 7, "the state");
-    let mut lost = stream(&world, subscribe(), &[NONE]).await;
-    let error = lost.compute().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidOffsets);
-    assert!(
-        error.message().starts_with("Undefined offset with no reset policy for partitions: [t-0]")
-    );
 }
 
 #[tokio::test]
@@ -244,21 +128,6 @@ async fn b247_completed_batches_set_the_rate_of_the_next() {
 }
 
 #[tokio::test]
-async fn b249_new_partitions_join_and_lost_ones_are_an_error() {
-    let world = filled(&["t1"], 3).await;
-    let pattern = SubscribePattern::new("t[0-9]").unwrap();
-    let mut stream = stream(&world, pattern, &[EARLIEST]).await;
-    assert_eq!(limits(&stream.compute().await.unwrap()), [(0, 3)]);
-    world.create("t2", 2);
-    world.append("t2", 1, 1, &["x"]);
-    assert_eq!(limits(&stream.compute().await.unwrap()), [(3, 3), (0, 0), (0, 1)]);
-    world.delete("t1");
-    let error = stream.compute().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::DataLoss);
-    assert!(error.message().starts_with("Previously tracked partitions [t1-0]"), "{error}");
-}
-
-#[tokio::test]
 async fn b250_a_batch_tells_the_same_count_from_beginning_to_end() {
     let world = filled(&["t"], 16).await;
     let mut stream = stream(&world, Subscribe::to(["t"]), &[EARLIEST]).await;
@@ -284,103 +153,17 @@ async fn b252_the_ranges_belong_to_the_batch_and_rows_have_none() {
 }
 
 #[tokio::test]
-async fn b253_ranges_are_counted_taken_and_collected() {
-    let world = World::new(&[("t", 1)]).await;
-    world.append("t", 0, 1, &["the", "quick", "brown", "fox"]);
-    let read = ranges(&world, &[(0, 4)], &[]).await.unwrap();
-    assert_eq!(values(&read).await, ["the", "quick", "brown", "fox"]);
-    assert_eq!(read.count().await.unwrap(), 4);
-    assert!(!read.is_empty().await.unwrap());
-    let taken = read.take(1).await.unwrap();
-    assert_eq!(taken[0].value.as_deref(), Some(&b"the"[..]));
-    assert_eq!(taken[0].key.as_deref(), Some(&b"kthe"[..]));
-    assert_eq!((taken.len(), read.take(14).await.unwrap().len()), (1, 4));
-    assert!(ranges(&world, &[(0, 0)], &[]).await.unwrap().is_empty().await.unwrap());
-    let error = ranges(&world, &[(0, 5)], &[GROUP]).await.unwrap().collect().await.unwrap_err();
-    assert_eq!(
-        error.message(),
-        "Failed to get records for spark-executor-g t 0 4 after polling for 500"
-    );
-    // Two ranges of one partition, in any order.
-    let read = ranges(&world, &[(2, 4), (0, 1)], &[]).await.unwrap();
-    assert_eq!(values(&read).await, ["brown", "fox", "the"]);
-}
-
-#[tokio::test]
 async fn b254_ranges_are_counted_without_reading_unless_offsets_may_be_missing() {
     let world = filled(&["t"], 4).await;
     let rule = world.cluster.with(|cluster| cluster.intercept(Intercept::on(ApiKey::Fetch)));
     let fetches = || world.cluster.with(|cluster| cluster.control().matched(rule));
-    let read = ranges(&world, &[(0, 4)], &[]).await.unwrap();
+    let read = common::direct::ranges(&world, "t", &[(0, 4)], &[]).await.unwrap();
     assert_eq!((read.count().await.unwrap(), read.is_empty().await.unwrap()), (4, false));
     assert_eq!(read.take(0).await.unwrap(), []);
     assert_eq!(fetches(), 0);
-    let read = ranges(&world, &[(0, 4)], &[GAPS]).await.unwrap();
+    let read = common::direct::ranges(&world, "t", &[(0, 4)], &[GAPS]).await.unwrap();
     assert_eq!((read.count().await.unwrap(), read.is_empty().await.unwrap()), (4, false));
     assert!(fetches() > 0);
-}
-
-#[tokio::test]
-async fn b255_b256_a_compacted_topic_is_read_where_offsets_may_be_missing() {
-    let world = compacted().await;
-    let read = ranges(&world, &[(0, 7)], &[GAPS]).await.unwrap();
-    assert_eq!(values(&read).await, ["a2", "c2", "b3"]);
-    assert_eq!(read.count().await.unwrap(), 3);
-    assert!(ranges(&world, &[(0, 8)], &[GAPS]).await.unwrap().collect().await.is_err());
-    let strict = ranges(&world, &[(0, 7)], &[GROUP]).await.unwrap();
-    let error = strict.collect().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::DataLoss);
-    assert!(
-        error.message().starts_with(
-            "Got wrong record for spark-executor-g t 0 even after seeking to offset 0 got offset 1 instead. If this is \
-             a compacted topic, consider enabling spark.streaming.kafka.allowNonConsecutiveOffsets"
-        ),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn b256_a_range_that_ends_in_a_marker_needs_the_flag_too() {
-    let world = World::new(&[("t", 1)]).await;
-    world.append_open("t", 7, 0, &["a"]);
-    world.end_transaction("t", 7, true);
-    let error = ranges(&world, &[(0, 2)], &[]).await.unwrap().collect().await.unwrap_err();
-    assert!(
-        error.message().starts_with("Failed to get records for spark-executor-null t 0 1"),
-        "{error}"
-    );
-    assert_eq!(values(&ranges(&world, &[(0, 2)], &[GAPS]).await.unwrap()).await, ["a"]);
-}
-
-#[tokio::test]
-async fn b257_a_range_gives_exactly_its_offsets_whatever_arrives() {
-    let world = filled(&["t"], 18).await;
-    let read = ranges(&world, &[(0, 18)], &[]).await.unwrap();
-    let offsets: Vec<_> =
-        read.collect().await.unwrap().iter().map(|record| record.offset).collect();
-    assert_eq!(offsets, (0..18).collect::<Vec<_>>());
-    let empty = ranges(&world, &[(18, 18)], &[]).await.unwrap();
-    assert_eq!(values(&empty).await, [""; 0]);
-    world.append("t", 0, 1, &["next", "later"]);
-    assert_eq!(values(&empty).await, [""; 0]);
-    assert_eq!(values(&ranges(&world, &[(18, 19)], &[]).await.unwrap()).await, ["next"]);
-}
-
-#[tokio::test]
-async fn b258_a_range_that_ends_before_it_starts_is_refused() {
-    let world = filled(&["t"], 6).await;
-    let error = ranges(&world, &[(5, 3)], &[]).await.unwrap_err();
-    assert!(error.message().starts_with(
-        "Beginning offset 5 is after the ending offset 3 for topic t partition 0. You either provided an invalid \
-         fromOffset, or the Kafka topic has been damaged"
-    ));
-    // The same when a topic has less than was read of it.
-    let start = Subscribe::to(["t"]).starting_at(starts(&[("t", 0, 9)]));
-    let error = stream(&world, start, &[]).await.compute().await.unwrap_err();
-    assert!(
-        error.message().starts_with("Beginning offset 9 is after the ending offset 6"),
-        "{error}"
-    );
 }
 
 #[tokio::test]
@@ -416,7 +199,7 @@ async fn b260_a_partition_keeps_its_worker_and_follows_its_host() {
 #[tokio::test]
 async fn b262_readers_are_kept_while_they_are_idle_and_never_for_another_attempt() {
     let world = filled(&["t"], 16).await;
-    let read = ranges(&world, &[(0, 8), (8, 16)], &[]).await.unwrap();
+    let read = common::direct::ranges(&world, "t", &[(0, 8), (8, 16)], &[]).await.unwrap();
     let first = read.range(0).unwrap();
     let used = || {
         let counters = read.readers().unwrap();
@@ -433,7 +216,7 @@ async fn b262_readers_are_kept_while_they_are_idle_and_never_for_another_attempt
     assert_eq!((one.unwrap().len(), two.unwrap().len()), (8, 8));
     assert_eq!(used(), (4, 2, 2), "one is busy, so there are two");
     let off = ("spark.streaming.kafka.consumer.cache.enabled", "false");
-    let uncached = ranges(&world, &[(0, 8)], &[off]).await.unwrap();
+    let uncached = common::direct::ranges(&world, "t", &[(0, 8)], &[off]).await.unwrap();
     assert_eq!(uncached.collect().await.unwrap().len(), 8);
     assert_eq!(uncached.readers(), None);
 }
@@ -506,13 +289,4 @@ async fn a_strategy_of_ones_own_finds_partitions_as_it_likes() {
     let batch = stream(&world, Even, &[EARLIEST]).await.compute().await.unwrap();
     let ids: Vec<_> = batch.ranges().iter().map(|range| range.topic_partition.partition).collect();
     assert_eq!(ids, [0, 2, 4]);
-}
-
-/// A topic as the cleaner leaves it: of a1, a2, b1, c1, c2, b2, b3 the last of each key is there.
-async fn compacted() -> World {
-    let world = World::new(&[("t", 1)]).await;
-    for (offset, value) in [(1, "a2"), (4, "c2"), (6, "b3")] {
-        world.append_at("t", 0, offset, value);
-    }
-    world
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use common::{World, numbers, refs};
-use klamm_connector::error::{ErrorKind, Result};
+use klamm_connector::error::Result;
 use klamm_connector::options::{ReadMode, SinkOptions};
 use klamm_connector::query::{Query, QueryProgress, QuerySettings, Trigger};
 use klamm_connector::schema::PARTITION;
@@ -98,54 +98,6 @@ async fn a_copy_keeps_keys_headers_and_timestamps() {
     let time = batch.column_by_name("timestamp").unwrap();
     let time = time.as_primitive::<arrow_array::types::TimestampMicrosecondType>();
     assert_eq!(time.value(0), 1_234_567_000);
-}
-
-#[tokio::test]
-async fn b086_partitions_that_are_added_meanwhile_are_copied_from_their_beginning() {
-    let world = World::new(&[("t", 1), ("copy", 1)]).await;
-    let dir = tempfile::tempdir().unwrap();
-    world.append("t", 0, 1, &["0"]);
-    drain(&world, dir.path(), &[T, EARLIEST]).await.unwrap();
-    world.create("t2", 1);
-    world.append("t2", 0, 1, &["1", "2"]);
-    // Another subscription, as after a change of the query: the added topic starts at earliest.
-    drain(&world, dir.path(), &[("subscribe", "t,t2"), ("startingOffsets", "latest")])
-        .await
-        .unwrap();
-    assert_eq!(copied(&world).await, [0, 1, 2]);
-}
-
-#[tokio::test]
-async fn b089_a_topic_that_was_made_anew_with_fewer_records_is_noticed() {
-    let world = World::new(&[("t", 1), ("copy", 1)]).await;
-    let dir = tempfile::tempdir().unwrap();
-    world.append("t", 0, 1, &["0", "1"]);
-    drain(&world, dir.path(), &[T, EARLIEST]).await.unwrap();
-    world.delete("t");
-    world.create("t", 1);
-    world.append("t", 0, 1, &["2"]);
-    let error = drain(&world, dir.path(), &[T, EARLIEST]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::DataLoss);
-    assert!(error.message().contains("was changed from 2 to 1"), "{error}");
-}
-
-#[tokio::test]
-async fn b126_transactions_advance_offsets_beyond_their_rows() {
-    let world = World::new(&[("t", 1), ("copy", 1)]).await;
-    let dir = tempfile::tempdir().unwrap();
-    let options =
-        [T, EARLIEST, ("kafka.isolation.level", "read_committed"), ("maxOffsetsPerTrigger", "3")];
-    world.append_open("t", 7, 0, &["0", "1", "2", "3", "4"]);
-    assert_eq!(drain(&world, dir.path(), &options).await.unwrap()[0].input_rows, 0);
-    world.end_transaction("t", 7, true);
-    let rows = |progress: &[QueryProgress]| -> Vec<u64> {
-        progress.iter().map(|batch| batch.input_rows).collect()
-    };
-    assert_eq!(rows(&drain(&world, dir.path(), &options).await.unwrap()), [3, 2]);
-    world.append_open("t", 7, 5, &["5", "6", "7", "8", "9"]);
-    world.end_transaction("t", 7, false);
-    assert_eq!(rows(&drain(&world, dir.path(), &options).await.unwrap()), [0, 0]);
-    assert_eq!(copied(&world).await, [0, 1, 2, 3, 4]);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Copy {
     fn start(&self) -> Result<(Child, Lines<BufReader<ChildStderr>>), Failure> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["stream", "-b", &self.server, "--trigger", "available-now"])
-            .args(["--progress", "json", "--checkpoint"])
+            .args(["--delivery", "exactly-once", "--progress", "json", "--checkpoint"])
             .arg(&self.checkpoint)
             .args(["-o", &format!("subscribe={SOURCE}"), "-o", "startingOffsets=earliest"])
             .args(["-o", &format!("maxOffsetsPerTrigger={}", self.batch_rows)])

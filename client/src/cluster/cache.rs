@@ -189,7 +189,7 @@ impl Cache {
 
     /// Has the next refresh include the topic, also where an earlier answer said that it does not
     /// exist.
-    fn want(&self, name: &str, create: bool) {
+    pub(super) fn want(&self, name: &str, create: bool) {
         let mut machine = self.shared.machine();
         machine.want(name, create);
         machine.mark_stale();

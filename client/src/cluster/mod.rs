@@ -126,6 +126,12 @@ impl Cluster {
         self.0.cache.topic(name, true, deadline).await
     }
 
+    /// As [`Cluster::topic_to_write`] without waiting: what is to be written there has found the
+    /// topic, or its leader, gone. Never blocks.
+    pub fn want_to_write(&self, name: &str) {
+        self.0.cache.want(name, true);
+    }
+
     /// Waits for a view that was asked for after this call, and returns it. Calls at the same time
     /// share one request.
     ///

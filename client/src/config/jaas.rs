@@ -129,6 +129,22 @@ pub fn parse(text: &str) -> Result<JaasModule, JaasError> {
     Ok(module)
 }
 
+/// A text in double quotes, with escapes where it needs them, as keys and values may stand.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '"' | '\\' => quoted.extend(['\\', c]),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 impl JaasModule {
     /// The name of its class, with its package.
     pub fn class(&self) -> &str {
@@ -153,6 +169,17 @@ impl JaasModule {
     /// All keys and values, as they stand in the text.
     pub fn options(&self) -> impl Iterator<Item = (&str, &Secret)> {
         self.options.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The text for `sasl.jaas.config` that names this module and says the same.
+    pub fn text(&self) -> Secret {
+        let flag = format!("{:?}", self.flag).to_ascii_lowercase();
+        let mut text = format!("{} {flag}", quoted(&self.class));
+        for (key, value) in self.options() {
+            text.extend([" ", &quoted(key), "=", &quoted(value.reveal())]);
+        }
+        text.push(';');
+        Secret::new(text)
     }
 
     /// Refuses modules that Kafka refuses.

@@ -429,7 +429,8 @@ impl Driver {
     /// Takes in who leads now (KIP-951), or has the view refreshed.
     fn learn_leader(&mut self, lane: LaneId, leader: Option<NewLeader>) {
         let cluster = self.client.cluster();
-        let hint = self.queue.name_of(lane).zip(leader).map(|((topic, partition), leader)| {
+        let name = self.queue.name_of(lane);
+        let hint = name.zip(leader).map(|((topic, partition), leader)| {
             let port = leader.address.as_ref().and_then(|(_, port)| u16::try_from(*port).ok());
             let host = leader.address.map(|(host, _)| host);
             let endpoint = host.zip(port).map(|(host, port)| Broker {
@@ -442,7 +443,10 @@ impl Driver {
             LeaderHint { topic: Arc::clone(topic), partition, leader, leader_epoch, endpoint }
         });
         if !hint.is_some_and(|hint| cluster.learn_leader(hint)) {
-            cluster.mark_stale();
+            match name {
+                Some((topic, _)) => cluster.want_to_write(topic),
+                None => cluster.mark_stale(),
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::rate::PidGains;
 use crate::error::{Error, Result, nearest};
+use crate::options::TokenSettings;
+use crate::options::pairs::Pairs;
 
 /// Where a partition starts that has no position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,8 @@ pub struct CacheOptions {
 /// The options of a direct stream, or of ranges that are read on demand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DirectOptions {
-    client: Vec<(String, String)>,
+    client: Pairs,
+    tokens: TokenSettings,
     group_id: Option<String>,
     reset: OffsetReset,
     max_rate: i64,
@@ -81,7 +84,8 @@ impl DirectOptions {
             poll_timeout: Duration::from_millis(poll),
             cache,
             backpressure,
-            client: given.into_client(),
+            tokens: TokenSettings::from_pairs(std::mem::take(&mut given.login))?,
+            client: Pairs(given.into_client()),
         };
         Ok(options)
     }
@@ -89,6 +93,11 @@ impl DirectOptions {
     /// The options of the client, without those that the stream keeps for itself.
     pub fn client(&self) -> &[(String, String)] {
         &self.client
+    }
+
+    /// How to log in, beside what the options of the client say.
+    pub fn tokens(&self) -> &TokenSettings {
+        &self.tokens
     }
 
     /// `group.id`: whose committed offsets are read and written. Default: none, and then there are no commits.
@@ -144,6 +153,7 @@ impl DirectOptions {
 struct Given {
     spark: Vec<(&'static str, String)>,
     client: Vec<(String, String)>,
+    login: Vec<(String, String)>,
 }
 
 impl Given {
@@ -151,6 +161,8 @@ impl Given {
         let lower = name.to_ascii_lowercase();
         if let Some(known) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) {
             self.spark.push((known, value));
+        } else if TokenSettings::knows(name) {
+            self.login.push((name.to_owned(), value));
         } else if lower.starts_with("spark.") {
             let hint = nearest(name, KNOWN.iter().copied()).map_or_else(
                 || "take it away".to_owned(),

@@ -19,9 +19,9 @@ use crate::offsets::range::OffsetRange;
 use crate::options::PoolOptions;
 use crate::rows::RowDecoder;
 use crate::sink::{RowStream, next_rows};
-use crate::source;
 use crate::source::pool::{PoolCounters, ReaderPool};
 use crate::source::stream::{self, Batches};
+use crate::tokens::connect;
 
 /// Ranges of offsets with the means to read them. Every call reads anew, and gives the same records as long as the
 /// topics have them.
@@ -43,7 +43,7 @@ impl RangeRead {
         location: LocationStrategy,
     ) -> Result<Self> {
         check_location(&location)?;
-        let client = source::connect(options.client()).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Self::new(client, options, ranges, location)
     }
 

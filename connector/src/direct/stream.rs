@@ -21,8 +21,8 @@ use super::strategy::ConsumerStrategy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offsets::range::{OffsetRange, between};
 use crate::offsets::{PartitionOffsets, TopicPartition, list};
-use crate::source;
 use crate::source::pool::ReaderPool;
+use crate::tokens::connect;
 
 /// A stream of batches over some partitions.
 ///
@@ -106,7 +106,7 @@ impl DirectStream {
         location: LocationStrategy,
         interval: Duration,
     ) -> Result<Self> {
-        let client = source::connect(options.client()).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Self::new(client, options, strategy, location, interval)
     }
 

@@ -7,13 +7,14 @@
 
 mod builder;
 mod limits;
-mod pairs;
+pub(crate) mod pairs;
 mod pattern;
 mod pools;
 mod raw;
 mod sink;
 mod source;
 pub mod table;
+mod tokens;
 mod value;
 
 pub use builder::{SinkOptionsBuilder, SourceOptionsBuilder};
@@ -22,4 +23,5 @@ pub use pattern::TopicPattern;
 pub use pools::{PoolOptions, ProducerPoolOptions};
 pub use sink::SinkOptions;
 pub use source::{FetchRetry, SourceOptions, Topics};
+pub use tokens::{ClusterSettings, StoreFile, TokenSettings};
 pub use value::{Offsets, ReadMode};

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 /// Names and values.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Pairs(pub(super) Vec<(String, String)>);
+pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
 
 impl Deref for Pairs {
     type Target = Vec<(String, String)>;

@@ -1,20 +1,13 @@
 //! `subscribePattern`: a Java regular expression over topic names, searched for anywhere in the name.
-//!
-//! Java's look-around, back references and possessive quantifiers are understood. Since such expressions can take
-//! exponential time, a search that goes back too often is an error instead of a wait without end.
 
 use std::fmt;
 
-use fancy_regex::{Regex, RegexBuilder};
-
 use crate::error::{Error, Result};
+use crate::regex::JavaRegex;
 
 /// A compiled pattern. Prints as it was given.
-#[derive(Clone)]
-pub struct TopicPattern {
-    text: String,
-    regex: Regex,
-}
+#[derive(Clone, PartialEq)]
+pub struct TopicPattern(JavaRegex);
 
 impl TopicPattern {
     /// Compiles a Java regular expression; surrounding spaces don't count.
@@ -28,12 +21,11 @@ impl TopicPattern {
                 "Pattern to subscribe is empty as specified value for option 'subscribePattern' is '{text}'"
             )));
         }
-        let regex = RegexBuilder::new(&from_java(trimmed))
-            .backtrack_limit(BACKTRACK_LIMIT)
-            .delegate_size_limit(SIZE_LIMIT)
-            .build()
-            .map_err(|e| malformed(trimmed, &e))?;
-        Ok(Self { text: trimmed.to_owned(), regex })
+        JavaRegex::anywhere(trimmed).map(Self).map_err(|reason| {
+            Error::option(format!(
+                "subscribePattern '{trimmed}' is no regular expression: {reason}"
+            ))
+        })
     }
 
     /// Whether the pattern is found in `topic`.
@@ -41,7 +33,7 @@ impl TopicPattern {
     /// # Errors
     /// `InvalidOption` when the search goes back more than a million times.
     pub fn matches(&self, topic: &str) -> Result<bool> {
-        self.regex.is_match(topic).map_err(|e| {
+        self.0.matches(topic).map_err(|e| {
             Error::option(format!(
                 "subscribePattern '{self}' takes too long on topic '{topic}': {e}. Write it with fewer nested repetitions"
             ))
@@ -51,60 +43,15 @@ impl TopicPattern {
 
 impl fmt::Display for TopicPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
 impl fmt::Debug for TopicPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TopicPattern({:?})", self.text)
+        write!(f, "TopicPattern({:?})", self.0)
     }
 }
-
-impl PartialEq for TopicPattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-fn malformed(text: &str, error: &fancy_regex::Error) -> Error {
-    // The reason may span lines; an error of ours is one.
-    let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::option(format!("subscribePattern '{text}' is no regular expression: {reason}"))
-}
-
-/// Rewrites what Java spells and the engine does not: `\Q…\E` for literal text, and `\h`, which is horizontal space
-/// to Java and a hexadecimal digit to the engine.
-fn from_java(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let (mut rest, mut in_class) = (text, false);
-    while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("\\Q") {
-            let (literal, after) = after.split_once("\\E").unwrap_or((after, ""));
-            out.push_str(&fancy_regex::escape(literal));
-            rest = after;
-            continue;
-        }
-        if let Some(after) = rest.strip_prefix("\\h") {
-            out.push_str(if in_class { " \\t" } else { "[ \\t]" });
-            rest = after;
-            continue;
-        }
-        let len = match c {
-            '\\' => c.len_utf8() + rest[1..].chars().next().map_or(0, char::len_utf8),
-            _ => c.len_utf8(),
-        };
-        in_class = (in_class || c == '[') && c != ']';
-        out.push_str(&rest[..len]);
-        rest = &rest[len..];
-    }
-    out
-}
-
-/// How often a search may go back: milliseconds of work for a name of at most 249 characters.
-const BACKTRACK_LIMIT: usize = 1_000_000;
-/// How large a compiled pattern may get, in bytes.
-const SIZE_LIMIT: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

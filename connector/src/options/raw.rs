@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::table::OptionRow;
+use super::pairs::Pairs;
+use super::table::{LOGIN, OptionRow};
+use super::tokens::TokenSettings;
 use crate::error::{Error, Result, nearest};
 
 /// What was given, by lower-cased name.
@@ -10,13 +12,15 @@ use crate::error::{Error, Result, nearest};
 pub(super) struct RawOptions {
     values: BTreeMap<String, String>,
     client: BTreeMap<String, String>,
+    login: Pairs,
 }
 
 impl RawOptions {
     /// Sorts pairs into the connector's and the client's.
     ///
     /// # Errors
-    /// A name that neither stands in `known` nor starts with `kafka.`; the nearest known one is named.
+    /// A name that neither stands in `known` nor is about logins nor starts with `kafka.`; the nearest known one is
+    /// named.
     pub(super) fn from_pairs<N, V>(
         pairs: impl IntoIterator<Item = (N, V)>,
         known: &[OptionRow],
@@ -32,6 +36,8 @@ impl RawOptions {
                 raw.client.insert(key.to_owned(), value.into());
             } else if known.iter().any(|row| row.name.eq_ignore_ascii_case(&lower)) {
                 raw.values.insert(lower, value.into());
+            } else if TokenSettings::knows(name.as_ref()) {
+                raw.login.push((name.as_ref().to_owned(), value.into()));
             } else {
                 return Err(unknown(name.as_ref(), known));
             }
@@ -68,6 +74,14 @@ impl RawOptions {
         self.client.get(key).map(String::as_str)
     }
 
+    /// How to log in.
+    ///
+    /// # Errors
+    /// As [`TokenSettings::from_pairs`].
+    pub(super) fn login(&self) -> Result<TokenSettings> {
+        TokenSettings::from_pairs(self.login.iter().map(|(name, value)| (name, value.as_str())))
+    }
+
     /// All options of the client, without the prefix.
     pub(super) fn into_client(self) -> Vec<(String, String)> {
         self.client.into_iter().collect()
@@ -76,7 +90,7 @@ impl RawOptions {
 
 /// The refusal of a name that nobody knows.
 fn unknown(name: &str, known: &[OptionRow]) -> Error {
-    let names = known.iter().map(|row| row.name);
+    let names = known.iter().chain(LOGIN).map(|row| row.name);
     let common = [BOOTSTRAP];
     let hint = match nearest(name, names.chain(common)) {
         Some(near) => format!("did you mean '{near}'?"),

@@ -7,15 +7,17 @@ use super::pairs::Pairs;
 use super::pools::ProducerPoolOptions;
 use super::raw::RawOptions;
 use super::table::SINK;
+use super::tokens::TokenSettings;
 use crate::error::{Error, Result};
 
 /// What a write was asked to do, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SinkOptions {
     topic: Option<String>,
     checkpoint_location: Option<String>,
     tasks: NonZeroU32,
     producer_pool: ProducerPoolOptions,
+    tokens: TokenSettings,
     client: Pairs,
 }
 
@@ -56,6 +58,7 @@ impl SinkOptions {
             checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
             producer_pool: ProducerPoolOptions::from_raw(&raw)?,
+            tokens: raw.login()?,
             client: Pairs(raw.into_client()),
         })
     }
@@ -92,6 +95,11 @@ impl SinkOptions {
             ));
         }
         Ok(())
+    }
+
+    /// How to log in, beside what the options of the client say.
+    pub fn tokens(&self) -> &TokenSettings {
+        &self.tokens
     }
 
     /// The options of the client, without `kafka.`, ordered by name.

@@ -9,6 +9,7 @@ use super::pattern::TopicPattern;
 use super::pools::PoolOptions;
 use super::raw::RawOptions;
 use super::table::{SOURCE, Scope};
+use super::tokens::TokenSettings;
 use super::value::{self, ReadMode};
 use crate::error::{Error, Result};
 use crate::offsets::range::RangeSplit;
@@ -52,6 +53,7 @@ pub struct SourceOptions {
     fetch_retry: FetchRetry,
     group_id_prefix: Option<String>,
     pools: PoolOptions,
+    tokens: TokenSettings,
     client: Pairs,
     warnings: Vec<String>,
 }
@@ -109,6 +111,7 @@ impl SourceOptions {
             group_id_prefix: raw.get("groupIdPrefix").map(str::to_owned),
             pools: PoolOptions::from_raw(&raw)?,
             warnings: warnings(&raw, mode),
+            tokens: raw.login()?,
             client: Pairs(raw.into_client()),
         })
     }
@@ -194,6 +197,11 @@ impl SourceOptions {
     /// What is kept from one read to the next.
     pub fn pools(&self) -> PoolOptions {
         self.pools
+    }
+
+    /// How to log in, beside what the options of the client say.
+    pub fn tokens(&self) -> &TokenSettings {
+        &self.tokens
     }
 
     /// The options of the client, without `kafka.`, ordered by name.

@@ -32,6 +32,53 @@ pub enum Scope {
     Nowhere,
 }
 
+/// What a source, a sink and the direct API know beside their own options, and beside the family
+/// `spark.kafka.clusters.<cluster>.*`: how to log in where there is no password among the client's options.
+pub const LOGIN: &[OptionRow] = &[
+    OptionRow {
+        name: "spark.security.credentials.kafka.enabled",
+        scope: Scope::Both,
+        default: "true",
+        doc: "Whether delegation tokens are obtained.",
+    },
+    OptionRow {
+        name: "spark.security.credentials.renewalRatio",
+        scope: Scope::Both,
+        default: "0.75",
+        doc: "After which share of its life a delegation token is replaced by a new one.",
+    },
+    OptionRow {
+        name: "spark.security.credentials.retryWait",
+        scope: Scope::Both,
+        default: "1h",
+        doc: "How long to wait at most before a token that could not be had is asked for again.",
+    },
+    OptionRow {
+        name: "spark.kerberos.keytab",
+        scope: Scope::Both,
+        default: "none",
+        doc: "The keytab with which to log in to obtain tokens.",
+    },
+    OptionRow {
+        name: "spark.kerberos.principal",
+        scope: Scope::Both,
+        default: "none",
+        doc: "The principal of the keytab.",
+    },
+    OptionRow {
+        name: "java.security.auth.login.config",
+        scope: Scope::Both,
+        default: "none",
+        doc: "A file of login configurations (JAAS). Its entry KafkaClient is stronger than any token.",
+    },
+    OptionRow {
+        name: "proxy-user",
+        scope: Scope::Both,
+        default: "none",
+        doc: "Whom to act for. As in Spark, tokens cannot be obtained then.",
+    },
+];
+
 /// Makes a table and the builder's setters from rows of: doc, spelling, setter(type), scope, default.
 macro_rules! rows {
     ($table:ident, $builder:ident: $($(#[doc = $doc:literal])+ $name:literal, $setter:ident($type:ty), $scope:ident, $default:literal;)+) => {

@@ -5,8 +5,8 @@
 //! error can say how many were written. A batch that failed is written again from its first row.
 
 use arrow_schema::SchemaRef;
+use klamm_client::Client;
 use klamm_client::producer::{CustomPartitioner, ProducerOptions, Ticket};
-use klamm_client::{Client, Config};
 
 use super::append::{Takes, append_all, append_records};
 use super::pool::{PooledProducer, ProducerKey, ProducerPool};
@@ -17,6 +17,7 @@ use super::{Batch, RowStream, Sink, SinkFuture, Written, description};
 use crate::error::Result;
 use crate::options::{ProducerPoolOptions, SinkOptions};
 use crate::rows::Row;
+use crate::tokens::connect;
 
 /// Topics of a cluster, written to.
 ///
@@ -102,8 +103,7 @@ impl KafkaSink {
     /// As [`KafkaSink::connect`]. Dropping the future leaves nothing behind.
     pub async fn connect_in(options: &SinkOptions, pool: &ProducerPool) -> Result<Self> {
         options.check_at_least_once()?;
-        let pairs = options.client().iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let client = Client::connect(Config::from_properties(pairs)?).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Ok(Self::of(client, options.topic(), pool.clone(), ProducerKey::of(options)))
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use klamm_client::Client;
 
-use super::connect;
 use super::feed::Warm;
 use super::group::executor_group;
 use super::lookup::{Lookup, Side, check_order};
@@ -17,6 +16,7 @@ use crate::offsets::range::{OffsetRange, between};
 use crate::options::SourceOptions;
 use crate::schema::source_schema;
 use crate::sink::RowStream;
+use crate::tokens::connect;
 
 /// A planned read. Plain ranges, so it can be read more than once; where a limit is earliest or latest, each reading
 /// finds it anew.
@@ -43,7 +43,7 @@ impl BatchRead {
     /// `InvalidOption` for an option of the client, before anything is contacted; `InvalidOffsets` when the limits
     /// don't fit the partitions or each other; `Client` when a topic does not exist or nobody answers.
     pub async fn plan(options: SourceOptions) -> Result<Self> {
-        let client = connect(options.client()).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Self::plan_on(client, options).await
     }
 

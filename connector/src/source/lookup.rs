@@ -163,20 +163,26 @@ impl Lookup {
         &self,
         partitions: Vec<TopicPartition>,
     ) -> Result<PartitionOffsets> {
-        let existing = self.partitions().await?;
-        let asked = partitions.into_iter().filter(|tp| existing.contains(tp));
-        self.ends(asked.map(|tp| (tp, OffsetSpec::Earliest)).collect()).await
+        self.retried(async || {
+            let existing = self.partitions_once().await?;
+            let asked = partitions.iter().filter(|tp| existing.contains(tp)).cloned();
+            self.ends_once(asked.map(|tp| (tp, OffsetSpec::Earliest)).collect()).await
+        })
+        .await
     }
 
     /// The ends of all partitions that the source reads. An end below `known` is asked for again: it may come from a
-    /// broker that lags behind (KAFKA-7703). After the last attempt it is believed.
+    /// broker that lags behind (KAFKA-7703). After the last attempt it is believed. Each attempt finds the partitions
+    /// anew, since one of them may be what vanished.
     pub(super) async fn latest(&self, known: &PartitionOffsets) -> Result<PartitionOffsets> {
         let retry = self.options.fetch_retry();
         let mut attempt = 1;
         loop {
-            let partitions = self.partitions().await?;
-            let wanted = partitions.into_iter().map(|tp| (tp, OffsetSpec::Latest)).collect();
-            let latest = self.ends(wanted).await?;
+            let ends = async || {
+                let partitions = self.partitions_once().await?.into_iter();
+                self.ends_once(partitions.map(|tp| (tp, OffsetSpec::Latest)).collect()).await
+            };
+            let latest = self.retried(ends).await?;
             let behind =
                 known.iter().any(|(tp, known)| latest.get(tp).is_some_and(|end| end < known));
             if !behind || attempt >= retry.attempts {
@@ -207,12 +213,16 @@ impl Lookup {
     }
 
     async fn ends(&self, wanted: Vec<(TopicPartition, OffsetSpec)>) -> Result<PartitionOffsets> {
-        self.retried(async || {
-            let found = self.ask(wanted.clone()).await?;
-            let offset = |(tp, found): (_, ListedOffset)| (tp, found.offset.unwrap_or_default());
-            Ok(found.into_iter().map(offset).collect())
-        })
-        .await
+        self.retried(|| self.ends_once(wanted.clone())).await
+    }
+
+    async fn ends_once(
+        &self,
+        wanted: Vec<(TopicPartition, OffsetSpec)>,
+    ) -> Result<PartitionOffsets> {
+        let found = self.ask(wanted).await?;
+        let offset = |(tp, found): (_, ListedOffset)| (tp, found.offset.unwrap_or_default());
+        Ok(found.into_iter().map(offset).collect())
     }
 
     async fn ask(
@@ -250,14 +260,18 @@ impl Lookup {
     }
 }
 
-/// What a timestamp asks for: the protocol's own numbers for the ends of a log pass through, as they do in Spark.
+/// What a timestamp asks for: the protocol's own numbers for places in a log pass through, as they do in Spark.
 fn spec_at(time: i64) -> OffsetSpec {
     match time {
         LATEST => OffsetSpec::Latest,
         EARLIEST => OffsetSpec::Earliest,
+        LARGEST_TIMESTAMP => OffsetSpec::MaxTimestamp,
         time => OffsetSpec::Timestamp(time),
     }
 }
+
+/// The number by which requests ask for the record with the largest timestamp (KIP-734).
+const LARGEST_TIMESTAMP: i64 = -3;
 
 /// Offsets for each partition have to be for exactly the partitions that there are.
 fn check_covers(offsets: &PartitionOffsets, partitions: &BTreeSet<TopicPartition>) -> Result<()> {
@@ -367,6 +381,7 @@ mod tests {
     fn b029_the_protocols_own_numbers_pass_through() {
         assert_eq!(spec_at(-1), OffsetSpec::Latest);
         assert_eq!(spec_at(-2), OffsetSpec::Earliest);
+        assert_eq!(spec_at(-3), OffsetSpec::MaxTimestamp);
         assert_eq!(spec_at(7), OffsetSpec::Timestamp(7));
     }
 }

@@ -10,13 +10,14 @@ use super::group::executor_group;
 use super::lookup::{Lookup, Side};
 use super::pool::Pools;
 use super::reader::{ReadOrder, RowReader};
-use super::{StreamSource, connect, stream};
+use super::{StreamSource, stream};
 use crate::error::Result;
 use crate::offsets::range::OffsetRange;
 use crate::offsets::{PartitionOffsets, TopicPartition, list};
 use crate::options::{SourceOptions, Topics};
 use crate::schema::source_schema;
 use crate::sink::RowStream;
+use crate::tokens::connect;
 
 /// Topics of a cluster, read in micro-batches.
 #[derive(Clone, Debug)]
@@ -34,7 +35,8 @@ impl KafkaSource {
     /// `InvalidOption` for an option of the client, before anything is contacted; `Client` when nobody answers.
     /// Dropping the future leaves nothing behind.
     pub async fn connect(options: SourceOptions) -> Result<Self> {
-        Ok(Self::new(connect(options.client()).await?, options))
+        let client = connect(options.client(), options.tokens()).await?;
+        Ok(Self::new(client, options))
     }
 
     /// A source on a client that is connected already.

@@ -15,7 +15,6 @@ pub(crate) mod stream;
 use std::future::Future;
 
 use arrow_schema::SchemaRef;
-use klamm_client::{Client, Config};
 
 use crate::error::Result;
 use crate::offsets::range::OffsetRange;
@@ -58,13 +57,4 @@ pub trait StreamSource: Send {
 
     /// The rows of these ranges. Reading begins when the stream is polled.
     fn read(&mut self, ranges: Vec<OffsetRange>) -> RowStream;
-}
-
-/// Connects a client by its own options, which are checked before anything is contacted.
-///
-/// # Errors
-/// `InvalidOption`, or `Client` when nobody answers. Dropping the future leaves nothing behind.
-pub async fn connect(options: &[(String, String)]) -> Result<Client> {
-    let options = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    Ok(Client::connect(Config::from_properties(options)?).await?)
 }

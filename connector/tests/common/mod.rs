@@ -1,5 +1,11 @@
-//! An embedded cluster whose logs a test fills by hand, and rows in a form that compares well.
+//! An embedded cluster whose logs a test fills by hand; reading from a cluster at an address, and rows in a form that
+//! compares well.
 #![allow(dead_code, reason = "each test binary uses its part")]
+
+pub(crate) mod direct;
+pub(crate) mod job;
+
+use std::ops::Deref;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type};
@@ -12,24 +18,37 @@ use klamm_protocol::records::{BatchBuilder, BatchOptions, ProducerStamp, RawBatc
 use klamm_testkit::broker::ClusterConfig;
 use klamm_testkit::door::{DoorConfig, EmbeddedCluster};
 
-/// A running cluster with two brokers.
+/// A running embedded cluster.
 pub(crate) struct World {
     pub(crate) cluster: EmbeddedCluster,
+    place: Place,
+}
+
+/// Where a cluster is, whichever it is, and what is read from there.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) bootstrap: String,
 }
 
 /// A row: partition, offset, value as text, `None` for null.
 pub(crate) type Row = (i32, i64, Option<String>);
 
 impl World {
-    /// A cluster with these topics and their numbers of partitions.
+    /// Two brokers with these topics and their numbers of partitions.
     pub(crate) async fn new(topics: &[(&str, i32)]) -> Self {
-        let cluster = ClusterConfig { brokers: 2, auto_create: false, ..ClusterConfig::default() };
-        let config = DoorConfig { cluster, ..DoorConfig::from(ClusterConfig::default()) };
-        let world = Self { cluster: EmbeddedCluster::start(config).await.unwrap() };
+        let config = ClusterConfig { brokers: 2, auto_create: false, ..ClusterConfig::default() };
+        let world = Self::start(config).await;
         for (name, partitions) in topics {
             world.create(name, *partitions);
         }
         world
+    }
+
+    pub(crate) async fn start(cluster: ClusterConfig) -> Self {
+        let config = DoorConfig { cluster, ..DoorConfig::from(ClusterConfig::default()) };
+        let cluster = EmbeddedCluster::start(config).await.unwrap();
+        let place = Place { bootstrap: cluster.bootstrap() };
+        Self { cluster, place }
     }
 
     pub(crate) fn create(&self, topic: &str, partitions: i32) {
@@ -105,11 +124,20 @@ impl World {
             .with(|cluster| cluster.edit_log(topic, partition, |log| log.delete_records(offset)))
             .unwrap();
     }
+}
 
+impl Deref for World {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Place {
     pub(crate) fn options(&self, mode: ReadMode, pairs: &[(&str, &str)]) -> Result<SourceOptions> {
-        let bootstrap = self.cluster.bootstrap();
         let mut all = vec![
-            ("kafka.bootstrap.servers", bootstrap.as_str()),
+            ("kafka.bootstrap.servers", self.bootstrap.as_str()),
             ("fetchOffset.retryIntervalMs", "10"),
             ("kafkaConsumer.pollTimeoutMs", "1000"),
         ];

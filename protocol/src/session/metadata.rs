@@ -166,7 +166,7 @@ impl Metadata {
     }
 
     /// Includes a topic in every refresh from now on, the first one at once. With `create` a broker
-    /// that is set up so may create it if it does not exist.
+    /// that is set up so may create it if it does not exist, until an answer has shown it to exist.
     pub fn want(&mut self, topic: &str, create: bool) {
         match self.wanted.get_mut(topic) {
             Some(known) if *known || !create => {}
@@ -273,6 +273,11 @@ impl Metadata {
                 let (topic, old) = (Arc::clone(name), old.id);
                 self.events.push_back(MetadataEvent::TopicReplaced { topic, old, new });
             }
+        }
+        // A topic that was there and is deleted must not rise again by a refresh, unless somebody
+        // wants it anew.
+        for (name, create) in &mut self.wanted {
+            *create &= !view.topics.get(name).is_some_and(|topic| topic.error.is_ok());
         }
         let changed = *self.view != view;
         if changed {

@@ -118,6 +118,11 @@ impl Layout {
         (Ipv4Addr::LOCALHOST, self.ports[id - 1].0).into()
     }
 
+    /// Where it listens under its further names.
+    pub(super) fn other_addresses(&self, id: usize) -> impl Iterator<Item = SocketAddr> {
+        self.others.iter().map(move |(.., ports)| (Ipv4Addr::LOCALHOST, ports[id - 1]).into())
+    }
+
     pub(super) fn bootstrap(&self) -> String {
         let addresses: Vec<String> =
             self.node_ids().map(|id| self.address(id).to_string()).collect();

@@ -1,6 +1,7 @@
 //! One broker: its folder, its process, and whether it answers.
 //!
-//! In: a properties file. Out: a Java process whose listener has answered an ApiVersions request.
+//! In: a properties file. Out: a Java process whose listener has answered an ApiVersions request, and whose further
+//! listeners accept connections.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,6 +20,8 @@ use crate::outside::Error;
 pub(super) struct Node {
     id: usize,
     address: SocketAddr,
+    /// Where it listens besides, which it begins to one after the other.
+    others: Vec<SocketAddr>,
     cluster_id: String,
     properties: String,
     jvm: Vec<String>,
@@ -32,6 +35,7 @@ impl Node {
         Self {
             id,
             address: layout.address(id),
+            others: layout.other_addresses(id).collect(),
             cluster_id: layout.cluster_id().to_owned(),
             properties: layout.properties(config, id, &folder.join("data")),
             jvm: config.jvm_arguments().to_vec(),
@@ -78,7 +82,8 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until the listener answers a request, which it only does once the broker has joined.
+    /// Waits until the listener answers a request, which it only does once the broker has joined, and the others can
+    /// be connected to.
     pub(super) fn wait_until_ready(&mut self) -> Result<(), Error> {
         let what = format!("broker {} at {}", self.id, self.address);
         let deadline = Instant::now() + START_WITHIN;
@@ -87,7 +92,7 @@ impl Node {
             if process.try_wait().map_err(Error::io(what.clone()))?.is_some() {
                 return Err(Error::failed(what, &self.log()));
             }
-            if answers(self.address).is_ok() {
+            if answers(self.address).and_then(|()| accept(&self.others)).is_ok() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -136,6 +141,11 @@ impl Node {
     fn open_log(&self) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).open(self.log_path())
     }
+}
+
+fn accept(addresses: &[SocketAddr]) -> io::Result<()> {
+    let connect = |address| TcpStream::connect_timeout(address, ANSWER_WITHIN).map(drop);
+    addresses.iter().try_for_each(connect)
 }
 
 /// Asks for the supported versions. Written by hand, so that a broken codec of ours cannot make a

@@ -51,6 +51,11 @@ impl JaasFile {
         self.sections.contains_key(section)
     }
 
+    /// Whether clients of Kafka have a section.
+    pub fn has_client(&self) -> bool {
+        self.has(CLIENT)
+    }
+
     /// The module by which a client of Kafka logs in; `path` is where the file lies, for the error.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ use super::validate::validate;
 use super::{Batch, QueryStart, Sink, SinkFuture, Written, description};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SinkOptions;
-use crate::source::connect;
+use crate::tokens::connect;
 
 /// How a query is written exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl ExactlyOnceSink {
     /// `InvalidOption` for an option of the client, before anything is contacted; `Client` when nobody answers.
     /// Dropping the future leaves nothing behind.
     pub async fn connect(options: &SinkOptions) -> Result<Self> {
-        let client = connect(options.client()).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Ok(Self::new(client, options.topic(), ExactlyOnceSettings::from_options(options)))
     }
 

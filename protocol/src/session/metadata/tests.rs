@@ -326,6 +326,26 @@ fn only_topics_to_be_created_travel_with_the_leave_to_create() {
 }
 
 #[test]
+fn a_topic_that_was_there_is_not_created_anew_unless_it_is_wanted_again() {
+    let now = Instant::now();
+    let mut metadata = machine(now);
+    metadata.want("t", true);
+    assert!(metadata.poll_transmit(now).unwrap().allow_auto_topic_creation);
+    metadata.handle_response(now, &topic(ID, vec![partition(0, 1, 0)]));
+    let mut gone = topic(ID, Vec::new());
+    gone.topics[0].error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let later = now + Duration::from_secs(3600);
+    assert!(!metadata.poll_transmit(later).unwrap().allow_auto_topic_creation);
+    metadata.handle_response(later, &gone);
+    let later = later + Duration::from_secs(3600);
+    assert!(!metadata.poll_transmit(later).unwrap().allow_auto_topic_creation);
+    metadata.handle_response(later, &gone);
+    metadata.want("t", true);
+    let later = later + Duration::from_secs(3600);
+    assert!(metadata.poll_transmit(later).unwrap().allow_auto_topic_creation);
+}
+
+#[test]
 fn a_forgotten_topic_is_neither_known_nor_asked_for() {
     let now = Instant::now();
     let mut metadata = machine(now);
