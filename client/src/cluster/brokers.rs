@@ -361,7 +361,9 @@ impl Brokers {
         let config = &self.config;
         let mut options = ConnectionOptions::default();
         options.max_frame = *config.max_frame();
-        options.max_handshake_frame = options.max_handshake_frame.min(options.max_frame);
+        let first = options.max_handshake_frame.min(options.max_frame);
+        options.max_handshake_frame =
+            if self.login.is_some() { first.min(LOGIN_FRAME) } else { first };
         options.max_in_flight = usize::try_from(*config.max_in_flight()).unwrap_or(usize::MAX);
         options.max_idle = *config.max_idle();
         options
@@ -416,6 +418,10 @@ fn too_late(address: &Address, last: Option<Error>) -> Error {
         None => Error::new(ErrorKind::TimedOut, what).with("broker", address),
     }
 }
+
+/// Enough for the versions of all APIs and for every mechanism's words, from a peer that has not yet
+/// shown to be the right one.
+const LOGIN_FRAME: usize = 64 << 10;
 
 /// Brokers that are tried before the bootstrap servers; a cluster that claims more than that is not
 /// asked one by one.
