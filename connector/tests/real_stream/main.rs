@@ -60,7 +60,8 @@ everywhere! {
         b136_what_vanished_and_is_there_again_is_read,
         b139_b142_a_head_that_expires_while_it_is_read_is_left_out_and_nothing_comes_twice,
         b141_an_end_that_does_not_come_is_a_loss_once_the_time_is_over,
-        b143_a_topic_that_is_deleted_before_it_is_read_is_a_loss;
+        b143_a_topic_that_is_deleted_before_it_is_read_is_a_loss,
+        b143_b268_a_running_query_notices_that_a_topic_was_made_anew;
     times:
         b009_b011_who_sets_the_time_is_told_and_found_by,
         b022_b025_b026_timestamps_find_the_first_record_at_or_after,
