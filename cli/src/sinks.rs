@@ -92,13 +92,8 @@ impl Target {
     pub(crate) async fn open(self, source: &mut KafkaSource) -> Result<Box<dyn Sink>, Failure> {
         Ok(match self {
             Self::AtLeastOnce(options) => {
-<<<<<<< HEAD
-                let client = connect(options.client()).await?;
-                let sink = KafkaSink::on(client.clone(), &options);
-=======
                 let client = connect(options.client(), options.tokens()).await?;
-                let sink = KafkaSink::new(client.clone(), options.topic());
->>>>>>> tokens
+                let sink = KafkaSink::on(client.clone(), &options);
                 fitted(Box::new(sink), source, &client, options.topic()).await?
             }
             Self::ExactlyOnce(options) => {

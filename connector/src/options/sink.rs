@@ -16,11 +16,8 @@ pub struct SinkOptions {
     topic: Option<String>,
     checkpoint_location: Option<String>,
     tasks: NonZeroU32,
-<<<<<<< HEAD
     producer_pool: ProducerPoolOptions,
-=======
     tokens: TokenSettings,
->>>>>>> tokens
     client: Pairs,
 }
 
@@ -60,11 +57,8 @@ impl SinkOptions {
             topic: raw.get("topic").map(|topic| topic.trim().to_owned()),
             checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
-<<<<<<< HEAD
             producer_pool: ProducerPoolOptions::from_raw(&raw)?,
-=======
             tokens: raw.login()?,
->>>>>>> tokens
             client: Pairs(raw.into_client()),
         })
     }

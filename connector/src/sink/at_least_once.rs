@@ -5,13 +5,8 @@
 //! error can say how many were written. A batch that failed is written again from its first row.
 
 use arrow_schema::SchemaRef;
-<<<<<<< HEAD
-use klamm_client::producer::{CustomPartitioner, ProducerOptions, Ticket};
-use klamm_client::{Client, Config};
-=======
 use klamm_client::Client;
-use klamm_client::producer::{Producer, ProducerOptions, Ticket};
->>>>>>> tokens
+use klamm_client::producer::{CustomPartitioner, ProducerOptions, Ticket};
 
 use super::append::{Takes, append_all, append_records};
 use super::pool::{PooledProducer, ProducerKey, ProducerPool};
@@ -74,36 +69,10 @@ impl Producers {
     }
 }
 
-<<<<<<< HEAD
 impl WhenNeeded<'_> {
     /// Waits for the outcome of every row, and gives the producer back.
     async fn settle(self, outcome: Result<()>, mut tally: Tally) -> Result<Written> {
         if let Some(held) = &self.held {
-=======
-impl KafkaSink {
-    /// Connects to the cluster that the options name.
-    ///
-    /// # Errors
-    /// `InvalidOption` for an option of the client, before anything is contacted; `Client` when nobody answers.
-    /// Dropping the future leaves nothing behind.
-    pub async fn connect(options: &SinkOptions) -> Result<Self> {
-        options.check_at_least_once()?;
-        let client = connect(options.client(), options.tokens()).await?;
-        Ok(Self::new(client, options.topic()))
-    }
-
-    /// A sink on a client that is connected already; `topic` is stronger than a column of that name.
-    pub fn new(client: Client, topic: Option<&str>) -> Self {
-        let producer = WhenNeeded { client, producer: None };
-        Self { topic: topic.map(str::to_owned), producer }
-    }
-
-    async fn write(&mut self, mut rows: RowStream) -> Result<Written> {
-        let mut tally = Tally::default();
-        let topic = self.topic.as_deref();
-        let outcome = append_all(&mut rows, topic, &mut self.producer, &mut tally).await;
-        if let Some(producer) = &self.producer.producer {
->>>>>>> tokens
             // What it tells is told by the tickets as well, and by them row by row.
             let _ = held.producer().flush().await;
         }
@@ -134,8 +103,7 @@ impl KafkaSink {
     /// As [`KafkaSink::connect`]. Dropping the future leaves nothing behind.
     pub async fn connect_in(options: &SinkOptions, pool: &ProducerPool) -> Result<Self> {
         options.check_at_least_once()?;
-        let pairs = options.client().iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let client = Client::connect(Config::from_properties(pairs)?).await?;
+        let client = connect(options.client(), options.tokens()).await?;
         Ok(Self::of(client, options.topic(), pool.clone(), ProducerKey::of(options)))
     }
 
