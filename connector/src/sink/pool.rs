@@ -21,15 +21,16 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::options::{ProducerPoolOptions, SinkOptions};
+use crate::options::{ProducerPoolOptions, SinkOptions, TokenSettings};
 
-/// What a producer was made with: every option of the client, sorted by name, login settings included, and the
-/// partitioner. Two that differ in anything are two producers; so a renewed credential gets a new one.
+/// What a producer was made with: every option of the client, sorted by name, where its logins and tokens come from,
+/// and the partitioner. Two that differ in anything are two producers; so another login in the options gets a new one.
 ///
 /// `Debug` shows names only: a value may be a secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct ProducerKey {
     settings: Arc<[(String, String)]>,
+    tokens: Arc<TokenSettings>,
     partitioner: Option<CustomPartitioner>,
 }
 
@@ -42,12 +43,13 @@ impl ProducerKey {
     {
         let settings = settings.into_iter().map(|(name, value)| (name.into(), value.into()));
         let settings: BTreeMap<String, String> = settings.collect();
-        Self { settings: settings.into_iter().collect(), partitioner: None }
+        Self { settings: settings.into_iter().collect(), tokens: Arc::default(), partitioner: None }
     }
 
     /// The key of a sink's options.
     pub fn of(options: &SinkOptions) -> Self {
-        Self::new(options.client().iter().cloned())
+        let tokens = Arc::new(options.tokens().clone());
+        Self { tokens, ..Self::new(options.client().iter().cloned()) }
     }
 
     /// With a partitioner of one's own. It is the same only if it is the same one.
@@ -255,9 +257,12 @@ impl Drop for State {
     }
 }
 
+/// The one number in it comes from an option, whose values are all equal to themselves.
+impl Eq for ProducerKey {}
+
 impl Hash for ProducerKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // A partitioner has no value to hash; equality tells them apart.
+        // The rest seldom differs where these agree, and equality tells it apart.
         self.settings.hash(state);
     }
 }
