@@ -47,7 +47,7 @@ impl ProducerKey {
 
     /// The key of a sink's options.
     pub fn of(options: &SinkOptions) -> Self {
-        Self::new(options.client().iter().cloned())
+        Self::new(options.connection())
     }
 
     /// With a partitioner of one's own. It is the same only if it is the same one.
