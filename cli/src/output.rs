@@ -4,11 +4,13 @@ use std::io::{self, Write as _};
 
 use crate::failure::Failure;
 
-/// Prints one line of a result.
+/// Prints one line of a result. A reader that went away, as `head` does, has read enough.
 pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Says something beside the result.

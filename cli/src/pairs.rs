@@ -8,15 +8,16 @@ use crate::failure::Failure;
 /// Option names and values in the order given; later ones win.
 pub(crate) type Pairs = Vec<(String, String)>;
 
-/// The source that `-b`, `-t` and `-o` describe. `base` comes first, so that the command line wins over a file.
+/// The source that `-b`, `-t` and `-o` describe. `base` is a file's, over which the command line wins; but `-b` is only
+/// for a side that has no servers of its own.
 pub(crate) fn source(
     base: Pairs,
     cluster: &ClusterArgs,
     topic: Option<&str>,
     mode: ReadMode,
 ) -> Result<SourceOptions, Failure> {
-    let mut pairs = base;
-    pairs.extend(short(BOOTSTRAP, cluster.bootstrap.as_deref()));
+    let mut pairs: Pairs = short(BOOTSTRAP, cluster.bootstrap.as_deref()).into_iter().collect();
+    pairs.extend(base);
     pairs.extend(short("subscribe", topic));
     pairs.extend(cluster.options.iter().cloned());
     Ok(SourceOptions::from_pairs(mode, pairs)?)

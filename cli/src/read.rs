@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, ErrorKind, Write as _};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use klamm_connector::format::{self, FormatError, RowWriter};
 use klamm_connector::options::ReadMode;
 use klamm_connector::sink::next_rows;
@@ -17,15 +17,16 @@ use crate::pairs;
 
 pub(crate) async fn run(args: ReadArgs) -> Result<(), Failure> {
     let options = pairs::source(Vec::new(), &args.cluster, args.topic.as_deref(), ReadMode::Batch)?;
-    for warning in options.warnings() {
-        crate::output::say(&format!("klamm: warning: {warning}"));
-    }
     let read = BatchRead::plan(options).await?;
     // Counting needs no order, and limiting a defined one.
     let order = if args.count { ReadOrder::AsTheyCome } else { ReadOrder::ByPartition };
     let mut rows = read.rows(order);
     let mut left = args.limit.unwrap_or(u64::MAX);
     let mut out = if args.count { Output::Count(0) } else { Output::new(&args, &read.schema())? };
+    // Without a row there are columns still.
+    if !out.write(&RecordBatch::new_empty(read.schema()))? {
+        return Ok(());
+    }
     while left > 0 {
         let Some(batch) = next_rows(&mut rows).await else { break };
         let batch = batch?;
@@ -53,7 +54,7 @@ impl Output {
             Format::Csv => format::Format::Csv,
             Format::Arrow => {
                 let out = BufWriter::new(io::stdout());
-                let writer = StreamWriter::try_new(out, schema).map_err(arrow)?;
+                let writer = StreamWriter::try_new(out, schema).map_err(FormatError::from)?;
                 return Ok(Self::Arrow(Box::new(writer)));
             }
         };
@@ -62,17 +63,15 @@ impl Output {
 
     /// Writes rows; `false` when whoever reads stdout has gone away, as `head` does.
     fn write(&mut self, rows: &RecordBatch) -> Result<bool, Failure> {
-        match self {
-            Self::Count(count) => *count += rows.num_rows() as u64,
-            Self::Text(writer) => match writer.write(rows) {
-                Err(FormatError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => {
-                    return Ok(false);
-                }
-                written => written?,
-            },
-            Self::Arrow(writer) => writer.write(rows).map_err(arrow)?,
-        }
-        Ok(true)
+        let written = match self {
+            Self::Count(count) => {
+                *count += rows.num_rows() as u64;
+                Ok(())
+            }
+            Self::Text(writer) => writer.write(rows),
+            Self::Arrow(writer) => writer.write(rows).map_err(FormatError::from),
+        };
+        is_read(written)
     }
 
     fn finish(self) -> Result<(), Failure> {
@@ -80,10 +79,23 @@ impl Output {
             Self::Count(count) => print_line(&count.to_string()),
             Self::Text(_) => Ok(()),
             Self::Arrow(mut writer) => {
-                writer.finish().map_err(arrow)?;
-                Ok(writer.get_mut().flush()?)
+                let finished = writer.finish().map_err(FormatError::from);
+                is_read(finished.and_then(|()| Ok(writer.get_mut().flush()?))).map(drop)
             }
         }
+    }
+}
+
+/// Whether there is still somebody who reads stdout.
+fn is_read(written: Result<(), FormatError>) -> Result<bool, Failure> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(FormatError::Io(error) | FormatError::Arrow(ArrowError::IoError(_, error)))
+            if error.kind() == ErrorKind::BrokenPipe =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -92,8 +104,4 @@ pub(crate) fn binary(binary: Binary) -> format::Binary {
         Binary::Utf8 => format::Binary::Utf8,
         Binary::Base64 => format::Binary::Base64,
     }
-}
-
-fn arrow(error: arrow_schema::ArrowError) -> Failure {
-    Failure::failed(format!("the Arrow stream can't be written: {error}")).because(error)
 }

@@ -92,7 +92,7 @@ impl Target {
         Ok(match self {
             Self::AtLeastOnce(options) => {
                 let client = connect(options.client()).await?;
-                let sink = KafkaSink::new(client.clone(), options.topic());
+                let sink = KafkaSink::on(client.clone(), &options);
                 fitted(Box::new(sink), source, &client, options.topic()).await?
             }
             Self::ExactlyOnce(options) => {

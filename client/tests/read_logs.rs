@@ -185,7 +185,7 @@ async fn a_hole_up_to_the_end_of_the_log_ends_the_range() {
     let (high_watermark, last_stable_offset) = (10, 10);
     let empty = PartitionData { high_watermark, last_stable_offset, ..PartitionData::default() };
     answer_fetch(&door, empty, None);
-    assert_eq!(read(&client, 4, 10, Isolation::ReadUncommitted).await.unwrap(), []);
+    assert_eq!(read(&client, 4, 10, Isolation::ReadUncommitted).await.unwrap(), Vec::<i64>::new());
     let error = read(&client, 4, 11, Isolation::ReadUncommitted).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "beyond the end is no hole: {error}");
 }

@@ -1,6 +1,8 @@
 //! Logging in by Kerberos: MIT's KDC, real Apache Kafka, keys of each kind, tickets that are replaced
 //! under a client that is in use, and each way in which it can go wrong in one line.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +16,8 @@ use klamm_protocol::records::RecordParts;
 use klamm_testkit::apache::{self, Kafka, KafkaConfig};
 use klamm_testkit::kerberos::Kdc;
 use klamm_testkit::outside::in_test;
+
+use common::moving::moves_records;
 
 #[test]
 fn keys_of_every_kind_over_both_protocols_write_and_read() {
@@ -294,21 +298,6 @@ async fn runs_for(client: &Client, topic: &str, time: Duration) {
     // The first connection was to a bootstrap server, and is not kept.
     assert!(closed <= 1, "{closed} of {opened} connections were lost");
     assert!(logins >= opened + 6, "{logins} logins on {opened} connections");
-}
-
-/// Makes a topic, writes to it, reads it.
-async fn moves_records(client: &Client, topic: &str) {
-    client.create_topics(&[NewTopic::new(topic)]).await.remove(0).expect("it may");
-    let producer = client.producer(ProducerOptions::from_config(client.config())).expect("options");
-    let record = RecordParts::new(millis(), None, Some(b"hello"));
-    let ticket = producer.append(topic, Some(0), record).await.expect("room");
-    producer.flush().await.expect("written");
-    drop(ticket);
-    let range = OffsetRange { topic: topic.into(), partition: 0, start: 0, stop: 1 };
-    let mut reader = client.read_ranges(vec![range], ReadOptions::default());
-    let batch = reader.next().await.expect("one").expect("records");
-    let record = batch.records().next().expect("one").expect("a record");
-    assert_eq!(record.value(), Some(&b"hello"[..]));
 }
 
 fn millis() -> i64 {

@@ -7,44 +7,29 @@ use std::sync::Arc;
 use arrow_array::{
     ArrayRef, BinaryArray, Int32Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
 };
-use common::{World, numbers};
+use common::{Given, World, numbers, once, pair_options};
+use klamm_client::producer::Partitioner;
 use klamm_client::{Client, Config};
 use klamm_connector::error::{Error, ErrorKind, Result};
+use klamm_connector::offsets::TopicPartition;
+use klamm_connector::offsets::range::OffsetRange;
 use klamm_connector::options::SinkOptions;
-use klamm_connector::sink::{RowStream, Written, batch_write};
+use klamm_connector::sink::{
+    Batch, BatchWrite, ExactlyOnceSettings, ExactlyOnceSink, PlainRecord, QueryStart, RowStream,
+    SaveMode, Sink as _, Written, batch_write, next_rows,
+};
+use klamm_connector::source::ReadOrder;
 use klamm_protocol::api::ApiKey;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::partition::murmur2;
 use klamm_testkit::control::Intercept;
 
-/// The batches of a stream, one after the other.
-struct Given(std::vec::IntoIter<RecordBatch>);
-
-impl futures_core::Stream for Given {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        std::task::Poll::Ready(self.0.next().map(Ok))
-    }
-}
-
 fn rows(columns: Vec<(&str, ArrayRef)>) -> RowStream {
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    Box::pin(Given(vec![batch].into_iter()))
+    once(RecordBatch::try_from_iter(columns).unwrap())
 }
 
 fn text(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
-}
-
-fn options(world: &World, pairs: &[(&str, &str)]) -> SinkOptions {
-    let bootstrap = world.cluster.bootstrap();
-    let mut all = vec![("kafka.bootstrap.servers", bootstrap.as_str())];
-    all.extend(pairs);
-    SinkOptions::from_pairs(all).unwrap()
 }
 
 async fn write(
@@ -52,7 +37,7 @@ async fn write(
     pairs: &[(&str, &str)],
     columns: Vec<(&str, ArrayRef)>,
 ) -> Result<Written> {
-    batch_write(&options(world, pairs), rows(columns)).await
+    batch_write(&pair_options(world, pairs), rows(columns)).await
 }
 
 /// The error as a user sees it.
@@ -208,4 +193,178 @@ async fn a_sink_without_rights_names_the_topic_and_what_was_not_written() {
     let (_, line) = refused(&world, &[A], vec![("value", text(&["1", "2"]))]).await;
     assert!(line.contains("TOPIC_AUTHORIZATION_FAILED") && line.contains("topic a"), "{line}");
     assert!(line.contains("row: 1") && line.contains("rows written: 0"), "{line}");
+}
+
+#[tokio::test]
+async fn a_save_mode_that_a_topic_does_not_have_is_refused_before_anything_is_contacted() {
+    // Nobody listens there: a refusal that comes at once has asked nobody.
+    let options = [("kafka.bootstrap.servers", "127.0.0.1:1"), A];
+    let options = SinkOptions::from_pairs(options).unwrap();
+    for mode in [SaveMode::Overwrite, SaveMode::Ignore] {
+        let write = BatchWrite::new(&options).with_mode(mode);
+        let error = write.rows(rows(vec![("value", text(&["1"]))])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert_eq!(
+            error.message(),
+            format!(
+                "Save mode {mode} not allowed for Kafka. Allowed save modes are Append and ErrorIfExists (default)."
+            )
+        );
+    }
+    let world = World::new(&[("a", 1)]).await;
+    for mode in [SaveMode::Append, SaveMode::ErrorIfExists, SaveMode::default()] {
+        let write = BatchWrite::new(&pair_options(&world, &[A])).with_mode(mode);
+        assert_eq!(write.rows(rows(vec![("value", text(&["1"]))])).await.unwrap().rows, 1);
+    }
+    assert_eq!(world.values(&[("subscribe", "a")]).await.unwrap(), ["1"; 3]);
+}
+
+#[tokio::test]
+async fn plain_records_are_written_as_rows_are() {
+    let world = World::new(&[("a", 3), ("b", 1)]).await;
+    let records = vec![
+        PlainRecord::of("1").with_topic("a").with_partition(2).with_timestamp(7),
+        PlainRecord::of("2")
+            .with_topic("a")
+            .with_key("k")
+            .with_header("h", "1")
+            .with_header("h", "2"),
+        PlainRecord { topic: Some("b".into()), ..PlainRecord::default() },
+    ];
+    let write = BatchWrite::new(&pair_options(&world, &[]));
+    let written = write.records(Given::new(records.clone())).await.unwrap();
+    assert_eq!(written, Written { rows: 3, bytes: 7 });
+    let read = world.read(&[("subscribe", "a")]).await.unwrap();
+    let by_key = (murmur2(b"k") & 0x7fff_ffff) as i32 % 3;
+    let mut expected = [(2, Some("1".to_owned())), (by_key, Some("2".to_owned()))];
+    expected.sort();
+    let mut found: Vec<_> = read.into_iter().map(|(p, _, value)| (p, value)).collect();
+    found.sort();
+    assert_eq!(found, expected);
+    assert_eq!(world.read(&[("subscribe", "b")]).await.unwrap(), [(0, 0, None)], "a tombstone");
+    // The option is stronger than the records.
+    let write = BatchWrite::new(&pair_options(&world, &[("topic", "b")]));
+    let _ = write.records(Given::new(vec![PlainRecord::of("3").with_topic("a")])).await.unwrap();
+    assert_eq!(world.read(&[("subscribe", "b")]).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_plain_record_that_can_not_be_written_is_named_by_its_number() {
+    let world = World::new(&[("a", 1)]).await;
+    let good = || PlainRecord::of("1").with_topic("a");
+    let bad = [
+        (PlainRecord::of("2"), "null topic present in the data"),
+        (good().with_partition(-1), "Invalid partition: -1"),
+        (good().with_partition(9), "partition 9"),
+    ];
+    for (record, words) in bad {
+        let options = pair_options(&world, &[("kafka.max.block.ms", "300")]);
+        let write = BatchWrite::new(&options).records(Given::new(vec![good(), record]));
+        let error = write.await.unwrap_err();
+        let line = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::InvalidRow, "{line}");
+        assert!(line.contains(words), "{line}");
+        assert!(line.contains("row: 2") && line.contains("rows written: 1"), "{line}");
+    }
+}
+
+/// Sends everything to the last partition, and leaves values of one byte to the producer.
+struct Last;
+
+impl Partitioner for Last {
+    fn partition(
+        &self,
+        _topic: &str,
+        _key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        partitions: i32,
+        _available: &[i32],
+    ) -> Option<i32> {
+        (value.map_or(0, <[u8]>::len) > 1).then_some(partitions - 1)
+    }
+}
+
+#[tokio::test]
+async fn b168_a_partitioner_of_ones_own_is_weaker_than_the_column_and_stronger_than_the_key() {
+    let world = World::new(&[("a", 4), ("b", 4)]).await;
+    let columns = || {
+        let partitions = Int32Array::from(vec![Some(1), None, None]);
+        vec![
+            ("key", text(&["k", "k", "k"])),
+            ("value", text(&["10", "20", "3"])),
+            ("partition", Arc::new(partitions) as ArrayRef),
+        ]
+    };
+    let by_key = (murmur2(b"k") & 0x7fff_ffff) as i32 % 4;
+    let expected = [("10", 1), ("20", 3), ("3", by_key)];
+    let places = |topic: &'static str| {
+        let world = &world;
+        async move {
+            let rows = world.read(&[("subscribe", topic)]).await.unwrap();
+            let mut found: Vec<_> =
+                rows.into_iter().map(|(place, _, value)| (value.unwrap(), place)).collect();
+            found.sort();
+            found
+        }
+    };
+    let expected: Vec<_> = expected.iter().map(|(v, p)| ((*v).to_owned(), *p)).collect();
+    let write = BatchWrite::new(&pair_options(&world, &[A])).with_partitioner(Last);
+    let _ = write.rows(rows(columns())).await.unwrap();
+    assert_eq!(places("a").await, expected);
+    // In transactions, too.
+    let client = Client::connect(Config::new(&world.cluster.bootstrap()).unwrap()).await.unwrap();
+    let settings = ExactlyOnceSettings::default();
+    let sink = ExactlyOnceSink::new(client, Some("b"), settings);
+    let mut sink = sink.with_partitioner(Last);
+    let start = QueryStart { id: "q".into(), batch: 0, planned: None, tasks: None };
+    sink.start(start).await.unwrap();
+    let place = TopicPartition::new("t", 0);
+    let end = [(place.clone(), 3)].into();
+    let range = OffsetRange::new(place, 0, 3);
+    let batch = Batch::new(0, &end, vec![range], |_| rows(columns()));
+    assert_eq!(sink.write_batch(batch).await.unwrap().rows, 3);
+    assert_eq!(places("b").await, expected);
+}
+
+#[tokio::test]
+async fn an_error_of_the_rows_stream_is_told_with_what_was_written_before_it() {
+    let world = World::new(&[("a", 1)]).await;
+    let (sender, stream) = common::channel();
+    let batch = RecordBatch::try_from_iter([("value", text(&["1", "2"]))]).unwrap();
+    sender.send(Ok(batch)).await.unwrap();
+    let write = tokio::spawn(BatchWrite::new(&pair_options(&world, &[A])).rows(stream));
+    sender.send(Err(Error::new(ErrorKind::MalformedRecord, "no more of it"))).await.unwrap();
+    let error = write.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MalformedRecord);
+    assert_eq!(told(&error, "rows written"), Some("2"));
+    assert_eq!(world.values(&[("subscribe", "a")]).await.unwrap(), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn headers_come_back_as_they_were_read() {
+    let world = World::new(&[("a", 1), ("b", 1)]).await;
+    let record = PlainRecord::of("1").with_key("k").with_header("h", "1").with_header("h", "2");
+    let null = PlainRecord {
+        headers: vec![("n".to_owned(), None), (String::new(), Some("".into()))],
+        ..PlainRecord::of("2")
+    };
+    let write = BatchWrite::new(&pair_options(&world, &[A]));
+    let _ = write.records(Given::new(vec![record, null, PlainRecord::of("3")])).await.unwrap();
+    let read = |topic: &'static str| {
+        let world = &world;
+        async move {
+            let options = [("subscribe", topic), ("includeHeaders", "true")];
+            let plan = world.plan(&options).await.unwrap();
+            let mut rows = plan.rows(ReadOrder::ByPartition);
+            next_rows(&mut rows).await.unwrap().unwrap()
+        }
+    };
+    let there = read("a").await;
+    let _ =
+        batch_write(&pair_options(&world, &[("topic", "b")]), once(there.clone())).await.unwrap();
+    let copied = read("b").await;
+    assert_eq!(there.num_rows(), 3);
+    for column in ["key", "value", "headers", "timestamp"] {
+        assert_eq!(there.column_by_name(column), copied.column_by_name(column), "{column}");
+    }
 }

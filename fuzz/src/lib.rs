@@ -24,13 +24,16 @@
 pub mod allocation;
 pub mod consumer_protocol;
 pub mod frame;
+pub mod http_response;
 pub mod inflate;
 pub mod jaas;
+pub mod kerberos;
 pub mod key_store;
 pub mod mutate;
 pub mod record_batch;
 pub mod request;
 pub mod response;
+pub mod scram_client;
 
 /// A property and where its seeds are.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +50,16 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "consumer_protocol", property: consumer_protocol::property, rounds: 2000 },
     Target { name: "frame_reader", property: frame::property, rounds: 4000 },
+    Target { name: "http_response", property: http_response::property, rounds: 1000 },
     Target { name: "inflate_gzip", property: inflate::gzip, rounds: 500 },
     Target { name: "inflate_lz4", property: inflate::lz4, rounds: 500 },
     Target { name: "inflate_snappy", property: inflate::snappy, rounds: 500 },
     Target { name: "inflate_zstd", property: inflate::zstd, rounds: 500 },
     Target { name: "jaas", property: jaas::property, rounds: 4000 },
+    Target { name: "kerberos", property: kerberos::property, rounds: 2000 },
     Target { name: "key_store", property: key_store::property, rounds: 500 },
     Target { name: "record_batch", property: record_batch::property, rounds: 4000 },
     Target { name: "request_decode", property: request::property, rounds: 4000 },
     Target { name: "response_decode", property: response::property, rounds: 4000 },
+    Target { name: "scram_client", property: scram_client::property, rounds: 100 },
 ];

@@ -40,6 +40,7 @@ mod dispatch;
 mod epochs;
 mod fetch;
 mod group;
+mod login;
 mod metadata;
 mod offsets;
 mod outbox;
@@ -62,6 +63,7 @@ use klamm_protocol::header::{RequestHeader, decode_request_header};
 use klamm_protocol::wire::Segments;
 
 pub use config::ClusterConfig;
+pub use login::{BearerCheck, LoginRules};
 pub use outbox::ConnId;
 pub use transaction::TransactionView;
 
@@ -250,7 +252,7 @@ impl Cluster {
             version: header.api_version,
             correlation_id: header.correlation_id,
         };
-        if !self.machine.accepts(&header, &origin) {
+        if !self.machine.accepts(&header, &origin, now) {
             return;
         }
         let client_id = header.client_id.as_deref().unwrap_or_default();

@@ -11,6 +11,7 @@
 //! * [`spark`] is Spark's own source and sink, for what has to be the same.
 //! * [`kerberos`] is a KDC of MIT's, with a realm of a test's own.
 //! * `certificates` (with the feature `tls`) makes authorities and what they sign.
+//! * `token_server` (with the feature `tls`) gives out signed tokens by HTTP, as OAUTHBEARER needs them.
 //! * [`conformance`] is what every broker must do, written once for all of them.
 //!
 //! Nothing here uses the client or the connector, so both can be tested with all of it.
@@ -35,3 +36,5 @@ pub mod outside;
 pub mod redpanda;
 pub mod sim;
 pub mod spark;
+#[cfg(feature = "tls")]
+pub mod token_server;

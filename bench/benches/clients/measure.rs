@@ -93,13 +93,14 @@ pub(crate) fn values_file() -> PathBuf {
 }
 
 /// A field of `/proc/<pid>/stat`, counted from the end of the program's name, which may hold anything.
-fn ticks(stat: &str, field: usize) -> f64 {
+pub(crate) fn ticks(stat: &str, field: usize) -> f64 {
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let ticks: f64 = fields.split_whitespace().nth(field).unwrap().parse().unwrap();
     ticks / TICKS_PER_SECOND
 }
 
-fn peak(status: &str) -> f64 {
+/// The most memory that a process ever held, in MiB, from its `status`.
+pub(crate) fn peak(status: &str) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
@@ -108,7 +109,9 @@ fn peak(status: &str) -> f64 {
 pub(crate) const VALUES: &str = "KLAMM_BENCH_VALUES";
 /// Different values, which come again and again: more than any batch of a megabyte holds, also of those who take every fourth.
 const DISTINCT: usize = 16_001;
-const UTIME: usize = 11;
-const STIME: usize = 12;
+/// Where `stat` has the ticks in the program.
+pub(crate) const UTIME: usize = 11;
+/// Where `stat` has the ticks in the kernel.
+pub(crate) const STIME: usize = 12;
 /// What Linux tells programs on every architecture that this runs on.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -49,7 +49,9 @@ impl Scene {
         self.topics.set(self.topics.get() + 1);
         let name = format!("bench-{}", self.topics.get());
         self.runtime.block_on(async {
-            let topic = NewTopic::new(&name).with_partitions(PARTITIONS);
+            // The records are older than what a broker keeps by default.
+            let topic =
+                NewTopic::new(&name).with_partitions(PARTITIONS).with_setting("retention.ms", "-1");
             self.client().await.create_topics(&[topic]).await.remove(0).unwrap();
         });
         name

@@ -41,6 +41,18 @@ pub(crate) fn klamm(arguments: &[&str]) -> Ran {
 
 /// Runs the command with this input.
 pub(crate) fn klamm_fed(arguments: &[&str], input: &[u8]) -> Ran {
+    let Output { status, stdout, stderr } = run(arguments, input);
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Ran { status: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Runs the command without input: status, the bytes of stdout, stderr.
+pub(crate) fn klamm_bytes(arguments: &[&str]) -> (i32, Vec<u8>, String) {
+    let Output { status, stdout, stderr } = run(arguments, b"");
+    (status.code().unwrap_or(-1), stdout, String::from_utf8(stderr).expect("UTF-8"))
+}
+
+fn run(arguments: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_klamm"))
         .args(arguments)
         .stdin(Stdio::piped())
@@ -54,10 +66,9 @@ pub(crate) fn klamm_fed(arguments: &[&str], input: &[u8]) -> Ran {
         // A command that refuses its options does not read its input.
         let _ = stdin.write_all(&input);
     });
-    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    let output = child.wait_with_output().expect("it ends");
     feed.join().expect("the input is fed");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Ran { status: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) }
+    output
 }
 
 /// An embedded cluster with the runtime that it lives in.

@@ -6,6 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use klamm_protocol::messages::create_delegation_token::{
     CreatableRenewers, CreateDelegationTokenRequest, CreateDelegationTokenResponse,
 };
@@ -18,6 +20,7 @@ use klamm_protocol::wire::Secret;
 
 use crate::client::Client;
 use crate::cluster::Repeat;
+use crate::credentials::{Credentials, ScramHash};
 use crate::error::{Error, ErrorKind, Result};
 
 use super::each::{Node, about};
@@ -82,6 +85,13 @@ pub struct Token {
     pub max_ms: i64,
     /// Who may renew it beside its owner; of a token that was just made, as they were asked for.
     pub renewers: Vec<Principal>,
+}
+
+impl Token {
+    /// What it takes to log in by this token.
+    pub fn credentials(&self, hash: ScramHash) -> Credentials {
+        Credentials::delegation_token(hash, &self.id, STANDARD.encode(&self.hmac.0))
+    }
 }
 
 impl Principal {

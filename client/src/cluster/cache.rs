@@ -361,7 +361,9 @@ fn while_connecting(error: Error) -> Error {
         Some(CloseReason::TimedOut { .. }) => ErrorKind::TimedOut,
         _ => ErrorKind::Disconnected,
     };
-    error.as_kind(kind).with_hint("check the broker's log for what became of the connection")
+    // Whoever lost it may know better.
+    let hint = error.hint().unwrap_or(LOG_HINT).to_owned();
+    error.as_kind(kind).with_hint(hint)
 }
 
 const NOBODY: &str = "the cluster names no broker that could be reached";
@@ -425,3 +427,5 @@ pub(crate) const PROPAGATING: Duration = Duration::from_secs(2);
 
 /// For so long a broker may take to create a topic that was asked for.
 const CREATING: Duration = Duration::from_secs(5);
+
+const LOG_HINT: &str = "check the broker's log for what became of the connection";

@@ -3,7 +3,7 @@
 //! has to know of the other without a message.
 
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(crate) struct Line {
     waiting: AtomicUsize,
     /// Until when the broker wants to hear nothing, in microseconds after `begun`.
     held: AtomicU64,
+    /// Whether the broker has answered more than the handshake.
+    served: AtomicBool,
     /// Why it ended.
     end: OnceLock<CloseReason>,
 }
@@ -40,6 +42,7 @@ impl Line {
             next_id: AtomicI32::new(0),
             waiting: AtomicUsize::new(0),
             held: AtomicU64::new(0),
+            served: AtomicBool::new(false),
             end: OnceLock::new(),
         }
     }
@@ -72,6 +75,11 @@ impl Line {
     /// Until when nothing is to be written, as far as the broker ever said.
     pub(crate) fn held_until(&self) -> Instant {
         self.begun + Duration::from_micros(self.held.load(Ordering::Acquire))
+    }
+
+    /// Whether the broker has answered anything but the handshake.
+    pub(crate) fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// The connection has ended; the first reason stays.
@@ -148,6 +156,9 @@ impl Ticket {
     /// The request's answer, empty for a request without one.
     pub(crate) fn answer(mut self, frame: Bytes) {
         let Some(reply) = self.reply.take() else { return };
+        if self.api != ApiKey::ApiVersions {
+            self.line.served.store(true, Ordering::Relaxed);
+        }
         self.line.meter.answered(self.api, frame.len(), self.begun.elapsed());
         self.line.waiting.fetch_sub(1, Ordering::AcqRel);
         // A caller that has gone needs no answer.

@@ -84,14 +84,16 @@ async fn keep_renewing(
         sleep_until(begun + lifetime_now.mul_f64(share).max(SHORTEST_SESSION)).await;
         // Before anything is held up: this may take long, or need a second try.
         let host = &talk.identity.host;
-        let credentials = credentials_before(login, host, begun + lifetime_now).await?;
+        let credentials = credentials_before(login, host, begun + lifetime_now).await;
+        // The broker would not read a login while a quota holds requests back.
+        sleep_until(talk.line.held_until()).await;
         let (waiting, paused) = oneshot::channel();
         // If the loop has ended, so does this task.
         let _ = talk.commands.send(Command::Pause(waiting)).await;
         let _ = paused.await;
         begun = Instant::now();
         let deadline = begun + talk.identity.request_timeout;
-        let renewed = say(talk, versions, &credentials, deadline).await?;
+        let renewed = say(talk, versions, &credentials?, deadline).await?;
         let _ = talk.commands.send(Command::Resume).await;
         tracing::debug!(broker = %talk.identity.peer, ?renewed, "logged in anew");
         match renewed {
@@ -112,7 +114,7 @@ async fn credentials_before(login: &Login, host: &str, end: Instant) -> Result<C
                 return Err(Error::new(ErrorKind::TimedOut, what).with_source(late));
             }
         };
-        if !error.is_retriable() || Instant::now() + RETRY_PAUSE >= end {
+        if Instant::now() + RETRY_PAUSE >= end {
             return Err(error);
         }
         sleep(RETRY_PAUSE).await;

@@ -156,6 +156,13 @@ impl Talk {
             Some(reason) => reason.to_string(),
         };
         let error = Error::new(kind, what).with("broker", &self.identity.peer).with("api", api);
+        // It greets everybody, and hangs up on who asks more without a login.
+        let hangs_up = loss.reason == Some(CloseReason::Ended) && !self.line.has_served();
+        let error = if hangs_up && self.identity.login.is_none() {
+            error.with_hint(NO_LOGIN)
+        } else {
+            error
+        };
         match (loss.failure, loss.reason) {
             (Some(failure), _) => error.with("detail", &failure).with_source(failure),
             (None, Some(reason)) => error.with_source(reason),
@@ -190,5 +197,7 @@ pub(crate) fn first_words(error: Error) -> Error {
 
 pub(crate) const NOT_KAFKA: &str =
     "check that host and port are a broker's, and that security.protocol is that of its listener";
+const NO_LOGIN: &str = "if that listener asks for a login (SASL), set security.protocol, sasl.mechanism \
+                        and sasl.jaas.config";
 const TLS: &str =
     "set security.protocol=SSL (SASL_SSL with a login), or use a plaintext listener of the broker";

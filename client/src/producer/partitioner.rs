@@ -65,6 +65,8 @@ impl PartialEq for CustomPartitioner {
     }
 }
 
+impl Eq for CustomPartitioner {}
+
 impl fmt::Debug for CustomPartitioner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CustomPartitioner").finish_non_exhaustive()

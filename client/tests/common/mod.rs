@@ -1,6 +1,7 @@
 //! An embedded cluster and a client of it, for the tests beside.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
+pub mod moving;
 pub mod proxy;
 pub mod reading;
 pub mod spans;

@@ -54,6 +54,10 @@ impl Contents {
                 batches.push((*batch, entry, listing.commits.binary_search(batch).is_ok()));
             }
         }
+        // A restart reads the last commit, too.
+        if let Some(last) = listing.commits.last() {
+            files.parsed(&format!("commits/{last}"), format::read_commit)?;
+        }
         Ok(Self {
             id: files.parsed(METADATA, format::read_metadata)?,
             initial: files.parsed(INITIAL, format::read_initial)?,

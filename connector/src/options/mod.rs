@@ -19,7 +19,7 @@ mod value;
 pub use builder::{SinkOptionsBuilder, SourceOptionsBuilder};
 pub use limits::{NoMatch, OffsetsLimit};
 pub use pattern::TopicPattern;
-pub use pools::PoolOptions;
+pub use pools::{PoolOptions, ProducerPoolOptions};
 pub use sink::SinkOptions;
 pub use source::{FetchRetry, SourceOptions, Topics};
 pub use value::{Offsets, ReadMode};

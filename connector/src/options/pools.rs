@@ -1,4 +1,5 @@
-//! The options of the pools (`spark.kafka.consumer.cache.*`, `spark.kafka.consumer.fetchedData.cache.*`).
+//! The options of the pools (`spark.kafka.consumer.cache.*`, `spark.kafka.consumer.fetchedData.cache.*`,
+//! `spark.kafka.producer.cache.*`).
 
 use std::time::Duration;
 
@@ -59,19 +60,49 @@ impl PoolOptions {
     }
 }
 
+/// How long producers are kept that nobody uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerPoolOptions {
+    /// How long a producer may be idle. Default 10 minutes.
+    pub timeout: Duration,
+    /// How often producers that are idle for too long are looked for; `None` for never. Default 1 minute.
+    pub look_every: Option<Duration>,
+}
+
+impl Default for ProducerPoolOptions {
+    fn default() -> Self {
+        Self { timeout: TEN_MINUTES, look_every: Some(MINUTE) }
+    }
+}
+
+impl ProducerPoolOptions {
+    /// # Errors
+    /// A value of the wrong form.
+    pub(super) fn from_raw(raw: &RawOptions) -> Result<Self> {
+        let look_every = raw.parsed(PRODUCER_LOOK, MINUTE, value::time)?;
+        Ok(Self {
+            timeout: raw.parsed(PRODUCER_TIMEOUT, TEN_MINUTES, value::time)?,
+            look_every: Some(look_every).filter(|time| !time.is_zero()),
+        })
+    }
+}
+
 const CAPACITY: &str = "spark.kafka.consumer.cache.capacity";
 const OLD_CAPACITY: &str = "spark.sql.kafkaConsumerCache.capacity";
 const TIMEOUT: &str = "spark.kafka.consumer.cache.timeout";
 const LOOK: &str = "spark.kafka.consumer.cache.evictorThreadRunInterval";
 const FETCHED_TIMEOUT: &str = "spark.kafka.consumer.fetchedData.cache.timeout";
 const FETCHED_LOOK: &str = "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval";
+const PRODUCER_TIMEOUT: &str = "spark.kafka.producer.cache.timeout";
+const PRODUCER_LOOK: &str = "spark.kafka.producer.cache.evictorThreadRunInterval";
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{ReadMode, SourceOptions};
+    use crate::options::{ReadMode, SinkOptions, SourceOptions};
 
     fn pools(pairs: &[(&str, &str)]) -> Result<PoolOptions> {
         let mut all = vec![("subscribe", "t"), ("kafka.bootstrap.servers", "h:1")];
@@ -98,5 +129,20 @@ mod tests {
         assert_eq!(pools(&[(OLD_CAPACITY, "9")]).unwrap().capacity, 9);
         assert_eq!(pools(&[(TIMEOUT, "0")]).unwrap().timeout, None, "never");
         assert!(pools(&[(CAPACITY, "-1")]).is_err());
+    }
+
+    #[test]
+    fn the_producers_pool_has_sparks_names_and_defaults() {
+        let options = |pairs: &[(&str, &str)]| {
+            let all = [&[("kafka.bootstrap.servers", "h:1")], pairs].concat();
+            SinkOptions::from_pairs(all).map(|options| options.producer_pool())
+        };
+        assert_eq!(options(&[]).unwrap(), ProducerPoolOptions::default());
+        let given = options(&[(PRODUCER_TIMEOUT, "3s"), (PRODUCER_LOOK, "-1")]).unwrap();
+        assert_eq!(
+            given,
+            ProducerPoolOptions { timeout: Duration::from_secs(3), look_every: None }
+        );
+        assert!(options(&[(PRODUCER_TIMEOUT, "soon")]).is_err());
     }
 }

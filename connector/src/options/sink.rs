@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::builder::SinkOptionsBuilder;
 use super::pairs::Pairs;
+use super::pools::ProducerPoolOptions;
 use super::raw::RawOptions;
 use super::table::SINK;
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ pub struct SinkOptions {
     topic: Option<String>,
     checkpoint_location: Option<String>,
     tasks: NonZeroU32,
+    producer_pool: ProducerPoolOptions,
     client: Pairs,
 }
 
@@ -53,6 +55,7 @@ impl SinkOptions {
             topic: raw.get("topic").map(|topic| topic.trim().to_owned()),
             checkpoint_location: raw.get("checkpointLocation").map(str::to_owned),
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
+            producer_pool: ProducerPoolOptions::from_raw(&raw)?,
             client: Pairs(raw.into_client()),
         })
     }
@@ -70,6 +73,11 @@ impl SinkOptions {
     /// How many transactions write a batch side by side, with delivery exactly-once.
     pub fn exactly_once_tasks(&self) -> NonZeroU32 {
         self.tasks
+    }
+
+    /// How long producers are kept that nobody uses, with delivery at-least-once.
+    pub fn producer_pool(&self) -> ProducerPoolOptions {
+        self.producer_pool
     }
 
     /// Checks that nothing is set that only exactly-once delivery has a use for.

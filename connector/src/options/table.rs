@@ -121,6 +121,10 @@ rows! {
     "checkpointLocation", with_checkpoint_location(&str), Stream, "none";
     /// How many transactions write a batch side by side, with delivery exactly-once.
     "exactlyOnceTasks", with_exactly_once_tasks(i32), Stream, "1";
+    /// How long a producer may be idle before it is closed. As a string `10m`, `30s`.
+    "spark.kafka.producer.cache.timeout", with_producer_cache_timeout(std::time::Duration), Both, "10m";
+    /// How often idle producers are looked at; 0 for never.
+    "spark.kafka.producer.cache.evictorThreadRunInterval", with_producer_cache_look_interval(std::time::Duration), Both, "1m";
     /// Has no effect, as in Spark: headers are written whenever there is a column of that name.
     "includeHeaders", with_include_headers(bool), Nowhere, "false";
 }

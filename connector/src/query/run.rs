@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::plan::{self, BatchPlanner};
 use super::progress::{Durations, QueryProgress, SourceProgress};
-use super::trigger::Trigger;
+use super::trigger::{Idle, Trigger};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::disk::{Disk, LocalDisk};
 use crate::checkpoint::format::OffsetsEntry;
@@ -56,6 +56,7 @@ pub struct Query<S> {
     /// Settings and watermark that go from plan to plan.
     carried: OffsetsEntry,
     last_start: Option<Duration>,
+    idle: Idle,
     ended: bool,
     stop: (watch::Sender<bool>, watch::Receiver<bool>),
 }
@@ -138,6 +139,7 @@ impl<S: StreamSource> Query<S> {
             captured,
             carried,
             last_start: None,
+            idle: Idle::default(),
             ended: false,
             stop: watch::channel(false),
         })
@@ -230,7 +232,7 @@ impl<S: StreamSource> Query<S> {
         if latest.is_empty() || end.is_empty() || (self.batch > 0 && end == self.start) {
             self.last_start = Some(started);
             if self.trigger == Trigger::AsSoonAsData {
-                tokio::time::sleep(POLL_INTERVAL).await;
+                tokio::time::sleep(self.idle.pause()).await;
             }
             return Ok(None);
         }
@@ -294,6 +296,7 @@ impl<S: StreamSource> Query<S> {
         durations.trigger_execution = clock.elapsed();
 
         let start = std::mem::replace(&mut self.start, end.clone());
+        self.idle = Idle::default();
         self.batch += 1;
         let source = SourceProgress {
             description: self.source.description(),
@@ -446,9 +449,6 @@ impl Stream for Counted {
 
 /// Beside the settings of Spark, which leaves alone what it does not know.
 const TASKS: &str = "klamm.sink.tasks";
-
-/// How long a query without a trigger waits after a look that found nothing.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod crashes;

@@ -87,6 +87,25 @@ impl fmt::Display for Trigger {
     }
 }
 
+/// The pauses of a query without a trigger, after looks that found nothing. They grow from 1 ms, so that what comes soon
+/// after a batch is not kept waiting, to 20 ms, so that an idle query asks no more often than Spark's, which pauses 10.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Idle {
+    looks: u32,
+}
+
+impl Idle {
+    /// How long to wait after another look in a row that found nothing.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.looks.min(10));
+        self.looks = self.looks.saturating_add(1);
+        pause.min(LONGEST_PAUSE)
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// A whole number and its unit; only 0 may go without.
 fn interval(text: &str) -> Option<Duration> {
     if text == "0" {
@@ -131,6 +150,16 @@ mod tests {
         assert_eq!(trigger.wait(ms(6000), Some(ms(5300))), Duration::ZERO);
         assert_eq!(trigger.wait(ms(9100), Some(ms(5300))), Duration::ZERO);
         assert_eq!(Trigger::AsSoonAsData.wait(ms(1), Some(ms(1))), Duration::ZERO);
+    }
+
+    #[test]
+    fn pauses_grow_to_twenty_milliseconds_and_begin_anew_after_a_batch() {
+        let mut idle = Idle::default();
+        let pauses: Vec<_> = (0..7).map(|_| idle.pause().as_millis()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 20, 20]);
+        idle.looks = u32::MAX;
+        assert_eq!(idle.pause().as_millis(), 20);
+        assert_eq!(Idle::default().pause().as_millis(), 1);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::ops::Range;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, Int32Array, ListArray, RecordBatch};
+use bytes::Bytes;
 use klamm_protocol::records::RecordParts;
 
 use super::columns::{BytesColumn, TextColumn, TimeColumn};
@@ -130,14 +131,24 @@ impl<'a> Row<'a> {
 
 /// The headers of one row.
 #[derive(Clone, Debug)]
-pub struct RowHeaders<'a> {
-    columns: Option<(TextColumn<'a>, BytesColumn<'a>)>,
-    range: Range<usize>,
+pub struct RowHeaders<'a>(Headers<'a>);
+
+#[derive(Clone, Debug)]
+enum Headers<'a> {
+    /// Some of all headers of a batch.
+    Columns(TextColumn<'a>, BytesColumn<'a>, Range<usize>),
+    /// Those of a record that is in no batch.
+    Plain(std::slice::Iter<'a, (String, Option<Bytes>)>),
 }
 
-impl RowHeaders<'_> {
+impl<'a> RowHeaders<'a> {
     fn none() -> Self {
-        Self { columns: None, range: 0..0 }
+        Self::plain(&[])
+    }
+
+    /// Headers that are in no batch.
+    pub(crate) fn plain(headers: &'a [(String, Option<Bytes>)]) -> Self {
+        Self(Headers::Plain(headers.iter()))
     }
 }
 
@@ -146,9 +157,15 @@ impl<'a> Iterator for RowHeaders<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (keys, values) = self.columns?;
-        let at = self.range.next()?;
-        Some((keys.get(at)?, values.get(at)))
+        match &mut self.0 {
+            Headers::Columns(keys, values, range) => {
+                let at = range.next()?;
+                Some((keys.get(at)?, values.get(at)))
+            }
+            Headers::Plain(headers) => {
+                headers.next().map(|(key, value)| (key.as_str(), value.as_deref()))
+            }
+        }
     }
 }
 
@@ -199,7 +216,7 @@ impl<'a> HeadersColumn<'a> {
             let text = "a header has no key; Kafka's header keys are never null";
             return Err(Error::new(ErrorKind::InvalidRow, text));
         }
-        Ok(RowHeaders { columns: Some((self.keys, self.values)), range })
+        Ok(RowHeaders(Headers::Columns(self.keys, self.values, range)))
     }
 }
 
@@ -222,13 +239,13 @@ fn unfit(name: &'static str, array: &dyn Array) -> Error {
 }
 
 #[cold]
-fn null_topic() -> Error {
+pub(crate) fn null_topic() -> Error {
     let text = "null topic present in the data. Use the topic option for setting a default topic.";
     Error::new(ErrorKind::InvalidRow, text).with_condition("KAFKA_NULL_TOPIC_IN_DATA")
 }
 
 #[cold]
-fn negative_partition(partition: i32) -> Error {
+pub(crate) fn negative_partition(partition: i32) -> Error {
     let text = format!(
         "Invalid partition: {partition}. Partition number should always be non-negative or null."
     );

@@ -8,6 +8,7 @@ mod views;
 
 pub use decode::RowDecoder;
 pub use encode::{Row, RowHeaders, RowSource};
+pub(crate) use encode::{negative_partition, null_topic};
 
 #[cfg(test)]
 mod tests;

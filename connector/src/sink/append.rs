@@ -1,14 +1,15 @@
-//! Rows on their way into a producer, in order: Arrow batches in, a ticket for each row to the tally.
+//! Rows on their way into a producer, in order: Arrow batches or plain records in, a ticket for each row to the tally.
 //!
 //! Rows are sent while others are still read. The first that fails ends it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use klamm_client::producer::{Producer, Ticket, Transaction};
+use klamm_client::producer::Ticket;
 
+use super::records::RecordStream;
 use super::tally::{Tally, refused, size_of};
 use super::validate::validate;
 use super::{RowStream, next_rows};
@@ -23,18 +24,6 @@ pub(super) trait Takes: Send {
         row: &Row<'_>,
         now: i64,
     ) -> impl Future<Output = klamm_client::Result<Ticket>> + Send;
-}
-
-impl Takes for Producer {
-    async fn take(&mut self, row: &Row<'_>, now: i64) -> klamm_client::Result<Ticket> {
-        self.append(row.topic, row.partition, row.parts(now)).await
-    }
-}
-
-impl Takes for Transaction<'_> {
-    async fn take(&mut self, row: &Row<'_>, now: i64) -> klamm_client::Result<Ticket> {
-        self.append(row.topic, row.partition, row.parts(now)).await
-    }
 }
 
 /// Appends all of `rows`; `topic` is stronger than their column.
@@ -71,12 +60,41 @@ async fn append_batch(
     for index in 0..rows.len() {
         let number = tally.appended + 1;
         let row = rows.row(index).map_err(|e| e.with_context("row", number))?;
-        let ticket = into.take(&row, now).await.map_err(|e| refused(e, number))?;
-        tally.add(ticket, size_of(&row));
-        if tally.failure.is_some() {
-            // The failure itself is kept: more of what was appended may yet turn out to be written.
-            return Err(Error::new(ErrorKind::Client, "a row was not written"));
-        }
+        append_row(&row, now, into, tally).await?;
+    }
+    Ok(())
+}
+
+/// Appends all of `records`; `topic` is stronger than theirs.
+///
+/// # Errors
+/// As [`append_all`], but for columns.
+pub(super) async fn append_records(
+    records: &mut RecordStream,
+    topic: Option<&str>,
+    into: &mut impl Takes,
+    tally: &mut Tally,
+) -> Result<()> {
+    while let Some(record) = poll_fn(|context| records.as_mut().poll_next(context)).await {
+        let (record, number) = (record?, tally.appended + 1);
+        let row = record.row(topic).map_err(|e| e.with_context("row", number))?;
+        append_row(&row, now_ms(), into, tally).await?;
+    }
+    Ok(())
+}
+
+async fn append_row(
+    row: &Row<'_>,
+    now: i64,
+    into: &mut impl Takes,
+    tally: &mut Tally,
+) -> Result<()> {
+    let number = tally.appended + 1;
+    let ticket = into.take(row, now).await.map_err(|e| refused(e, number))?;
+    tally.add(ticket, size_of(row));
+    if tally.failure.is_some() {
+        // The failure itself is kept: more of what was appended may yet turn out to be written.
+        return Err(Error::new(ErrorKind::Client, "a row was not written"));
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ impl FileSink {
         let (folder, named) = (self.folder.clone(), path.clone());
         let finished = blocking(move || match file {
             Some(file) => file.finish(&partial, &named, &folder),
-            None => remove(&named),
+            None => remove(&named, &partial, &folder),
         });
         finished.await?.map_err(|e| at(e, &path))?;
         Ok(written)
@@ -150,12 +150,15 @@ impl Open {
     }
 }
 
-/// Removes what an earlier run of a batch may have left.
-fn remove(path: &Path) -> Result<(), FormatError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+/// Removes what earlier runs of a batch may have left.
+fn remove(path: &Path, partial: &Path, folder: &Path) -> Result<(), FormatError> {
+    for left in [partial, path] {
+        match fs::remove_file(left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
     }
+    Ok(File::open(folder)?.sync_all()?)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {

@@ -15,20 +15,26 @@ use crate::error::Result;
 mod append;
 mod at_least_once;
 mod batch;
+mod batch_write;
 mod console;
 mod exactly_once;
 mod files;
 mod foreach_batch;
+mod pool;
+mod records;
 mod tally;
 pub mod validate;
 mod without_column;
 
-pub use at_least_once::{KafkaSink, batch_write};
+pub use at_least_once::KafkaSink;
 pub use batch::{Batch, QueryStart};
+pub use batch_write::{BatchWrite, SaveMode, batch_write};
 pub use console::ConsoleSink;
 pub use exactly_once::{ExactlyOnceSettings, ExactlyOnceSink};
 pub use files::{FileKind, FileSink};
 pub use foreach_batch::ForeachBatch;
+pub use pool::{PooledProducer, ProducerKey, ProducerPool};
+pub use records::PlainRecord;
 pub use without_column::WithoutColumn;
 
 /// Rows on their way: Arrow batches of one schema, ended by the first error.

@@ -5,7 +5,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array as _, RecordBatch};
 use klamm_connector::error::Result;
-use klamm_connector::options::{ReadMode, SourceOptions};
+use klamm_connector::options::{ReadMode, SinkOptions, SourceOptions};
 use klamm_connector::sink::{RowStream, next_rows};
 use klamm_connector::source::{BatchRead, ReadOrder};
 use klamm_protocol::records::{BatchBuilder, BatchOptions, ProducerStamp, RawBatch, RecordParts};
@@ -162,4 +162,56 @@ pub(crate) fn numbers(start: i32, end: i32) -> Vec<String> {
 /// Borrowed, as the appending functions want them.
 pub(crate) fn refs(values: &[String]) -> Vec<&str> {
     values.iter().map(String::as_str).collect()
+}
+
+/// The sink's options for this cluster.
+pub(crate) fn pair_options(world: &World, pairs: &[(&str, &str)]) -> SinkOptions {
+    let bootstrap = world.cluster.bootstrap();
+    let mut all = vec![("kafka.bootstrap.servers", bootstrap.as_str())];
+    all.extend(pairs);
+    SinkOptions::from_pairs(all).unwrap()
+}
+
+/// Things of any kind as a stream.
+pub(crate) struct Given<T>(std::vec::IntoIter<T>);
+
+impl<T> Given<T> {
+    pub(crate) fn new(things: Vec<T>) -> Self {
+        Self(things.into_iter())
+    }
+}
+
+impl<T: Unpin> futures_core::Stream for Given<T> {
+    type Item = Result<T>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.next().map(Ok))
+    }
+}
+
+/// One batch as a stream of rows.
+pub(crate) fn once(batch: RecordBatch) -> RowStream {
+    Box::pin(Given::new(vec![batch]))
+}
+
+/// A stream that ends when its sender is dropped.
+pub(crate) struct Fed<T>(tokio::sync::mpsc::Receiver<Result<T>>);
+
+pub(crate) fn channel<T>() -> (tokio::sync::mpsc::Sender<Result<T>>, Fed<T>) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    (sender, Fed(receiver))
+}
+
+impl<T> futures_core::Stream for Fed<T> {
+    type Item = Result<T>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
 }

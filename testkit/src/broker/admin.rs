@@ -1,6 +1,7 @@
 //! What a cluster's controller keeps beside topics and groups: settings, access rules, users with
 //! passwords, delegation tokens, quotas. In: requests that list and change it; out: their answers.
-//! All of it is kept and told; nothing of it is enforced, since nobody logs in here.
+//! All of it is kept and told; users and tokens are what one logs in by, and nothing else of it is
+//! enforced.
 
 pub(crate) mod acls;
 pub(crate) mod quotas;

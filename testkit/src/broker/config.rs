@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use klamm_protocol::api::{ApiKey, VersionRange};
 
+use super::login::LoginRules;
 use crate::log::LogRules;
 
 /// How an embedded cluster is set up. Make one from [`ClusterConfig::default`] and change fields:
@@ -64,6 +65,8 @@ pub struct ClusterConfig {
     /// The finalized level of `transaction.version`: 2 for KIP-890, below for the older protocol.
     /// Default 2.
     pub transaction_version: i16,
+    /// Who may use the cluster. Default: everybody, and nobody logs in.
+    pub login: Option<LoginRules>,
     /// Replaces the versions of some APIs, to play another broker; an empty range (`min > max`)
     /// withdraws the API. Default: the versions of a 4.3 broker.
     pub versions: Vec<(ApiKey, VersionRange)>,
@@ -96,6 +99,7 @@ impl Default for ClusterConfig {
             consumer_assignment_interval: Duration::ZERO,
             marker_delay: Duration::ZERO,
             transaction_version: 2,
+            login: None,
             versions: Vec::new(),
             wall_clock_ms: 1_700_000_000_000,
             seed: 0,

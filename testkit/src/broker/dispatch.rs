@@ -23,12 +23,15 @@ use klamm_protocol::messages::list_offsets::ListOffsetsRequest;
 use klamm_protocol::messages::metadata::MetadataRequest;
 use klamm_protocol::messages::offset_for_leader_epoch::OffsetForLeaderEpochRequest;
 use klamm_protocol::messages::produce::ProduceRequest;
+use klamm_protocol::messages::sasl_authenticate::SaslAuthenticateRequest;
+use klamm_protocol::messages::sasl_handshake::SaslHandshakeRequest;
 use klamm_protocol::wire::Reader;
 
 use super::admin::Admin;
 use super::config::ClusterConfig;
 use super::fetch::{self, Fetches};
 use super::group::Groups;
+use super::login::{self, Logins};
 use super::outbox::{Answer, ConnId, Context, Origin, Outbox};
 use super::topology::Topology;
 use super::transaction::Transactions;
@@ -44,6 +47,7 @@ pub(crate) struct Machine {
     pub(crate) outbox: Outbox,
     pub(crate) transactions: Transactions,
     pub(crate) admin: Admin,
+    logins: Logins,
     served: Served,
 }
 
@@ -63,14 +67,25 @@ impl Machine {
             outbox: Outbox::default(),
             transactions: Transactions::new(&config),
             admin: Admin::default(),
+            logins: Logins::new(config.login.clone()),
             served: Served::new(&[APIS, admin::APIS].concat(), &config),
             topology: Topology::new(config),
         }
     }
 
-    /// True if the version is served. If not, an ApiVersions request is answered so that the
+    /// True if the version is served, and the connection may ask this. If not, an ApiVersions request is answered so that the
     /// client can choose again, and any other ends its connection, as Kafka does.
-    pub(crate) fn accepts(&mut self, header: &RequestHeader, origin: &Origin) -> bool {
+    pub(crate) fn accepts(
+        &mut self,
+        header: &RequestHeader,
+        origin: &Origin,
+        now: Instant,
+    ) -> bool {
+        if !self.logins.admits(origin.conn, header.api_key, now) {
+            tracing::debug!(api = %header.api_key, "asked without a login");
+            self.outbox.push(origin, Answer::Close);
+            return false;
+        }
         if self.served.contains(header.api_key, header.api_version) {
             return true;
         }
@@ -98,6 +113,20 @@ impl Machine {
                     machine.served.answer(context.origin.version, request)
                 },
                 |machine, _, code| machine.served.refuse(code),
+            ),
+            ApiKey::SaslHandshake => self.reply(
+                incoming,
+                |machine, context, request: &SaslHandshakeRequest| {
+                    machine.logins.choose(context.origin.conn, request)
+                },
+                |_, _, code| login::refuse_choice(code),
+            ),
+            ApiKey::SaslAuthenticate => self.reply(
+                incoming,
+                |machine, context, request: &SaslAuthenticateRequest| {
+                    machine.logins.hear(&machine.admin, context, request)
+                },
+                |_, _, code| login::refuse(code),
             ),
             ApiKey::Metadata
             | ApiKey::DescribeCluster
@@ -159,6 +188,7 @@ impl Machine {
     /// Forgets what a closed connection waits for.
     pub(crate) fn forget_connection(&mut self, conn: ConnId) {
         self.fetches.forget_connection(conn);
+        self.logins.forget(conn);
     }
 
     /// Looks again at everything that waits, after the cluster has changed. Before the first
@@ -309,6 +339,8 @@ const APIS: &[ApiKey] = &[
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
     ApiKey::ListGroups,
+    ApiKey::SaslHandshake,
+    ApiKey::SaslAuthenticate,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
     ApiKey::DeleteGroups,

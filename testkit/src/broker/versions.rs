@@ -221,6 +221,7 @@ const OFFERED: &[(ApiKey, VersionRange)] = offered! {
     SyncGroup 0 5;
     DescribeGroups 0 6;
     ListGroups 0 5;
+    SaslHandshake 0 1;
     ApiVersions 0 4;
     CreateTopics 2 7;
     DeleteTopics 1 6;
@@ -231,6 +232,7 @@ const OFFERED: &[(ApiKey, VersionRange)] = offered! {
     EndTxn 0 5;
     TxnOffsetCommit 0 5;
     DescribeConfigs 1 4;
+    SaslAuthenticate 0 2;
     CreatePartitions 0 3;
     DeleteGroups 0 2;
     OffsetDelete 0 0;

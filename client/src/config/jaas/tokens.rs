@@ -76,7 +76,7 @@ impl<'a> Tokens<'a> {
 
     fn number(&mut self) -> Token<'a> {
         let digits = self.rest.strip_prefix('-').unwrap_or(self.rest);
-        if digits.len() < self.rest.len() && !digits.starts_with(|c| is_numeric(c)) {
+        if digits.len() < self.rest.len() && !digits.starts_with(is_numeric) {
             self.rest = digits;
             return Token::Sign('-');
         }

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use klamm_client::Client;
+use klamm_client::producer::CustomPartitioner;
 use tokio::task::JoinSet;
 
 use self::marker::Marker;
@@ -69,6 +70,7 @@ pub struct ExactlyOnceSink {
     client: Client,
     topic: Option<Arc<str>>,
     settings: ExactlyOnceSettings,
+    partitioner: Option<CustomPartitioner>,
     query: Option<QueryStart>,
     /// The slots of this process by their number.
     slots: Vec<Slot>,
@@ -86,6 +88,7 @@ impl ExactlyOnceSink {
             client,
             topic,
             settings,
+            partitioner: None,
             query: None,
             slots: Vec::new(),
             #[cfg(test)]
@@ -102,6 +105,13 @@ impl ExactlyOnceSink {
     pub async fn connect(options: &SinkOptions) -> Result<Self> {
         let client = connect(options.client()).await?;
         Ok(Self::new(client, options.topic(), ExactlyOnceSettings::from_options(options)))
+    }
+
+    /// Has `partitioner` choose for rows whose column `partition` is null or absent.
+    #[must_use]
+    pub fn with_partitioner(mut self, partitioner: impl Into<CustomPartitioner>) -> Self {
+        self.partitioner = Some(partitioner.into());
+        self
     }
 
     /// Takes over the slots up to `count`, side by side.
@@ -121,6 +131,7 @@ impl ExactlyOnceSink {
             let slot = Slot::take_over(
                 self.client.clone(),
                 name,
+                self.partitioner.clone(),
                 #[cfg(test)]
                 self.script.clone(),
             );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use klamm_client::admin::CommittedOffset;
 use klamm_client::producer::{
-    GroupMember, ProducerOptions, Ticket, Transaction, TransactionalProducer,
+    CustomPartitioner, GroupMember, ProducerOptions, Ticket, Transaction, TransactionalProducer,
 };
 use klamm_client::{Client, TopicPartition};
 
@@ -57,9 +57,11 @@ impl Slot {
     pub(super) async fn take_over(
         client: Client,
         name: String,
+        partitioner: Option<CustomPartitioner>,
         #[cfg(test)] script: Script,
     ) -> Result<Self> {
         let mut options = ProducerOptions::from_config(client.config());
+        options.partitioner = partitioner;
         options.transactional_id = Some(name.clone());
         let producer = client.transactional_producer(options)?;
         let name = Arc::from(name);

@@ -12,6 +12,7 @@ use klamm_protocol::messages::describe_user_scram_credentials::{
     CredentialInfo, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
     DescribeUserScramCredentialsResult,
 };
+use klamm_protocol::session::sasl::ScramHash;
 use klamm_protocol::wire::Secret;
 
 use super::MOST_KEPT;
@@ -25,7 +26,6 @@ pub(crate) struct ScramUsers {
 
 /// What a login by SCRAM is checked against.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "nobody logs in yet")]
 pub(crate) struct Credential {
     pub(crate) iterations: i32,
     pub(crate) salt: Bytes,
@@ -74,6 +74,12 @@ impl ScramUsers {
             results: seen.iter().map(|name| user(name)).collect(),
             ..DescribeUserScramCredentialsResponse::default()
         }
+    }
+
+    /// What a user logs in by.
+    pub(crate) fn credential(&self, user: &str, hash: ScramHash) -> Option<&Credential> {
+        let mechanism = if hash == ScramHash::Sha256 { SHA_256 } else { SHA_512 };
+        self.users.get(user)?.get(&mechanism)
     }
 
     /// Answers AlterUserScramCredentials, in which a user may be named once.

@@ -1,10 +1,13 @@
 //! Delegation tokens (KIP-48, KIP-373): made, renewed, ended, told, and gone when they expire.
 //!
-//! Kafka gives tokens only to who has logged in. Nobody logs in here, so everybody gets them, as
-//! `User:ANONYMOUS`, and may renew and end each.
+//! Kafka gives tokens only to who has logged in. Here everybody gets them, as `User:ANONYMOUS`
+//! unless they ask for another's, and may renew and end each.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::create_delegation_token::{
@@ -165,6 +168,14 @@ impl Tokens {
             tokens: found.map(|(hmac, token)| token.described(hmac, version)).collect(),
             ..DescribeDelegationTokenResponse::default()
         }
+    }
+
+    /// The owner of a token that still holds, its password, and for how long it holds.
+    pub(crate) fn login(&self, id: &str, now_ms: i64) -> Option<(String, String, Duration)> {
+        let (hmac, token) = self.tokens.iter().find(|(_, token)| token.id == id)?;
+        let left = token.expires_ms.checked_sub(now_ms).filter(|left| *left > 0)?;
+        let lifetime = Duration::from_millis(u64::try_from(left).ok()?);
+        Some((token.owner.1.clone(), STANDARD.encode(hmac), lifetime))
     }
 
     fn live(&mut self, hmac: &Secret, now_ms: i64) -> Result<&mut Token, ErrorCode> {

@@ -34,7 +34,8 @@ impl ScramHash {
         }
     }
 
-    pub(super) fn digest(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    /// `H` of RFC 5802.
+    pub fn digest(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(match self {
             Self::Sha256 => Sha256::digest(bytes).to_vec(),
             Self::Sha512 => Sha512::digest(bytes).to_vec(),
@@ -43,11 +44,12 @@ impl ScramHash {
         })
     }
 
-    pub(super) fn hmac(
-        self,
-        key: &[u8],
-        message: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, MechanismError> {
+    /// `HMAC` of RFC 5802.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: keys of every length are taken.
+    pub fn hmac(self, key: &[u8], message: &[u8]) -> Result<Zeroizing<Vec<u8>>, MechanismError> {
         match self {
             Self::Sha256 => hmac::<Hmac<Sha256>>(key, message),
             Self::Sha512 => hmac::<Hmac<Sha512>>(key, message),
@@ -56,7 +58,12 @@ impl ScramHash {
         }
     }
 
-    pub(super) fn salted(
+    /// `Hi` of RFC 5802, which is slow on purpose: the caller bounds `rounds`.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn salted(
         self,
         password: &[u8],
         salt: &[u8],

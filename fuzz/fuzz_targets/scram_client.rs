@@ -1,0 +1,11 @@
+//! The client of SCRAM: bytes of the fuzzing engine in, the property of `klamm_fuzz::scram_client` checked.
+#![no_main]
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| klamm_fuzz::scram_client::property(input));
