@@ -255,9 +255,6 @@ impl Drop for State {
     }
 }
 
-/// The one number in it comes from an option, whose values are all equal to themselves.
-impl Eq for ProducerKey {}
-
 impl Hash for ProducerKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The rest seldom differs where these agree, and equality tells it apart.
