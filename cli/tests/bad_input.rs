@@ -162,6 +162,30 @@ fn options_of_tls_that_are_wrong_or_unsafe_are_refused_before_anything_is_contac
     refused(&[ssl, "kafka.ssl.keystore.password=hunter2"], "ssl.keystore.location");
 }
 
+#[test]
+fn a_login_that_cannot_be_is_refused_without_a_word_of_its_password() {
+    let scram = r#"x.ScramLoginModule required username="alice" password="hunter2";"#;
+    let plain = r#"x.PlainLoginModule required username="alice" password="hunter2";"#;
+    let cases = [
+        ("SASL_SSL", "PLAIN", scram, "write PlainLoginModule"),
+        ("SASL_PLAINTEXT", "PLAIN", plain, "allow.insecure.sasl=true"),
+        ("SASL_SSL", "GSSAPI", scram, "GSSAPI"),
+        ("SASL_SSL", "SCRAM-SHA-512", "hunter2", "sasl.jaas.config"),
+    ];
+    for (protocol, mechanism, jaas, words) in cases {
+        let options = [
+            format!("kafka.security.protocol={protocol}"),
+            format!("kafka.sasl.mechanism={mechanism}"),
+            format!("kafka.sasl.jaas.config={jaas}"),
+        ];
+        let mut read = vec!["read", "-b", "127.0.0.1:1", "-t", "a"];
+        read.extend(options.iter().flat_map(|option| ["-o", option]));
+        let ran = klamm(&read);
+        ran.refused(2, words);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
 /// A port of 127.0.0.1 that answers whatever comes with `answer`, for as long as the test lives.
 fn serve(answer: fn(&[u8]) -> Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -21,16 +21,15 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::options::{ProducerPoolOptions, SinkOptions, TokenSettings};
+use crate::options::{ProducerPoolOptions, SinkOptions};
 
 /// What a producer was made with: every option of the client, sorted by name, where its logins and tokens come from,
 /// and the partitioner. Two that differ in anything are two producers; so another login in the options gets a new one.
 ///
 /// `Debug` shows names only: a value may be a secret.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ProducerKey {
     settings: Arc<[(String, String)]>,
-    tokens: Arc<TokenSettings>,
     partitioner: Option<CustomPartitioner>,
 }
 
@@ -43,13 +42,12 @@ impl ProducerKey {
     {
         let settings = settings.into_iter().map(|(name, value)| (name.into(), value.into()));
         let settings: BTreeMap<String, String> = settings.collect();
-        Self { settings: settings.into_iter().collect(), tokens: Arc::default(), partitioner: None }
+        Self { settings: settings.into_iter().collect(), partitioner: None }
     }
 
     /// The key of a sink's options.
     pub fn of(options: &SinkOptions) -> Self {
-        let tokens = Arc::new(options.tokens().clone());
-        Self { tokens, ..Self::new(options.client().iter().cloned()) }
+        Self::new(options.connection())
     }
 
     /// With a partitioner of one's own. It is the same only if it is the same one.
@@ -260,9 +258,6 @@ impl Drop for State {
         }
     }
 }
-
-/// The one number in it comes from an option, whose values are all equal to themselves.
-impl Eq for ProducerKey {}
 
 impl Hash for ProducerKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
