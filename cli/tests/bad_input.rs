@@ -151,7 +151,7 @@ fn options_of_tls_that_are_wrong_or_unsafe_are_refused_before_anything_is_contac
         read.extend(options.iter().flat_map(|option| ["-o", option]));
         klamm(&read).refused(2, words);
     };
-    refused(&["kafka.security.protocol=SASL_SSL"], "sasl.mechanism");
+    refused(&["kafka.security.protocol=SASL_SSL"], "kafka.sasl.jaas.config");
     refused(&["kafka.security.protocol=TLS"], "SASL_SSL");
     let ssl = "kafka.security.protocol=SSL";
     let missing = "kafka.ssl.truststore.location=/nowhere/ca.pem";
