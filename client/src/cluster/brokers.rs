@@ -354,7 +354,8 @@ impl Brokers {
                 return Err(cannot("connecting took too long".to_owned()).with_source(late));
             }
         };
-        Handle::establish(stream, self.options(), self.identity(peer, node, meter), limit).await
+        Handle::establish(stream, self.options(), self.identity(peer, address, node, meter), limit)
+            .await
     }
 
     fn options(&self) -> ConnectionOptions {
@@ -369,9 +370,16 @@ impl Brokers {
         options
     }
 
-    fn identity(&self, peer: String, node: Option<i32>, meter: &Arc<Meter>) -> Identity {
+    fn identity(
+        &self,
+        peer: String,
+        address: &Address,
+        node: Option<i32>,
+        meter: &Arc<Meter>,
+    ) -> Identity {
         Identity {
             peer,
+            host: address.host.clone(),
             node,
             client_id: self.config.client_id().clone(),
             request_timeout: *self.config.request_timeout(),

@@ -8,6 +8,7 @@ use super::pools::ProducerPoolOptions;
 use super::raw::RawOptions;
 use super::table::SINK;
 use super::tokens::TokenSettings;
+use super::value;
 use crate::error::{Error, Result};
 
 /// What a write was asked to do, checked.
@@ -18,6 +19,7 @@ pub struct SinkOptions {
     tasks: NonZeroU32,
     producer_pool: ProducerPoolOptions,
     tokens: TokenSettings,
+    login: Pairs,
     client: Pairs,
 }
 
@@ -45,6 +47,12 @@ impl SinkOptions {
                 )));
             }
         }
+        if raw.parsed(ASYNC, false, value::mapped_boolean)? {
+            return Err(Error::option(format!(
+                "{ASYNC} is not supported: a plan and a commit are on the disk before the query goes on, so that a \
+                 restart repeats as little as can be. Set it to false"
+            )));
+        }
         if raw.client("bootstrap.servers").is_none() {
             return Err(Error::option(
                 "Kafka option bootstrap.servers is not set. Please make sure it is set and retry. \
@@ -59,6 +67,7 @@ impl SinkOptions {
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
             producer_pool: ProducerPoolOptions::from_raw(&raw)?,
             tokens: raw.login()?,
+            login: raw.login_pairs().clone(),
             client: Pairs(raw.into_client()),
         })
     }
@@ -102,6 +111,11 @@ impl SinkOptions {
         &self.tokens
     }
 
+    /// Everything by which two connections could differ: the options of the client, and those of logins.
+    pub(crate) fn connection(&self) -> impl Iterator<Item = (String, String)> {
+        self.client.iter().chain(self.login.iter()).cloned()
+    }
+
     /// The options of the client, without `kafka.`, ordered by name.
     pub fn client(&self) -> &[(String, String)] {
         &self.client
@@ -125,6 +139,7 @@ fn tasks(name: &str, text: &str) -> Result<NonZeroU32> {
     })
 }
 
+const ASYNC: &str = "asyncProgressTrackingEnabled";
 /// Each task has a producer with connections and memory of its own.
 const MOST_TASKS: u32 = 128;
 
