@@ -101,7 +101,9 @@ fn connections_log_in_anew_under_load_without_an_error() {
             shared.replace(next.credentials(ScramHash::Sha512));
             alice.expire_token(&token.hmac, None).await.expect("it is alice's");
         };
-        let time = Duration::from_secs(22);
+        // Longer on demand.
+        let seconds = std::env::var("KLAMM_LOGIN_SECONDS").ok().and_then(|text| text.parse().ok());
+        let time = Duration::from_secs(seconds.unwrap_or(22));
         let config = |options| Config::from_properties(options).expect("options");
         tokio::join!(
             shares_for(config(scram.clone()), "next", GroupProtocol::Consumer, time),
