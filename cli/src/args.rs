@@ -3,13 +3,15 @@
 //! Option names given with `-o` and `-O` are those of Spark's Kafka guides; they are carried as plain
 //! pairs and validated by the connector, so that a library user gets the very same refusals.
 
+mod stream;
+mod token;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-mod stream;
-
 pub(crate) use stream::{ProgressKind, StreamArgs};
+pub(crate) use token::{ChangeArgs, TokenArgs, TokenVerb};
 
 /// Kafka without C and without a JVM: read, write and stream topics, with checkpoints.
 #[derive(Debug, Parser)]
@@ -190,16 +192,6 @@ pub(crate) enum TopicsVerb {
         #[arg(short = 't', long = "topic", value_name = "TOPIC")]
         topic: String,
     },
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  klamm token create -b localhost:9092")]
-pub(crate) struct TokenArgs {
-    /// create, renew, expire or describe
-    #[arg(value_name = "VERB", value_parser = ["create", "renew", "expire", "describe"])]
-    pub(crate) verb: String,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]

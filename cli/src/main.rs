@@ -18,6 +18,7 @@ mod read;
 mod signals;
 mod sinks;
 mod stream;
+mod token;
 mod topics;
 mod write;
 
@@ -50,15 +51,13 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Man(args) => generate::man(&args.dir),
-        Command::Token(_) => Err(Failure::failed(
-            "delegation tokens need a secured connection, which this version does not have yet",
-        )),
         Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Read(args) => block_on(read::run(args)),
         Command::Write(args) => block_on(write::run(args)),
         Command::Stream(args) => block_on(stream::run(args)),
         Command::Broker(args) => block_on(broker::run(args)),
         Command::Offsets(args) => block_on(offsets::run(args)),
+        Command::Token(args) => block_on(token::run(args.verb)),
         Command::Topics(args) => block_on(topics::run(args.verb)),
         Command::Demo(args) => block_on(demo::run(args)),
     }

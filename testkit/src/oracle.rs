@@ -1,12 +1,13 @@
 //! Kafka's own Java code as a judge of ours: one small Java program, kept alive, that builds and
-//! reads record sets, messages and the blobs of consumer groups, and assigns and chooses partitions,
-//! with the classes of the kafka-clients jar.
+//! reads record sets, messages and the blobs of consumer groups, reads login configurations, and
+//! assigns and chooses partitions, with the classes of the kafka-clients jar.
 //!
 //! In: typed questions. Out: what Java says, each within a deadline. The program's sources lie in
 //! `testkit/java`; they are compiled once per version of Kafka, beside the cached jars.
 
 mod ask;
 mod groups;
+mod logins;
 mod partitions;
 mod records;
 
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 use self::ask::{Answer, Question};
 pub use self::groups::{AssignmentSpec, GroupSpec, MemberSpec, Named, Replicas, SubscriptionSpec};
+pub use self::logins::{LoginModule, Logins};
 pub use self::partitions::{Draw, KeyPartition, Waiting};
 pub use self::records::{BatchSpec, JavaBatch, JavaRecord, Marker, RecordSpec};
 use crate::java::{Jars, Source, Supervised, java, jvm};
@@ -286,9 +288,10 @@ const STICKY_ASSIGNOR: &str = "org.apache.kafka.clients.consumer.internals.Abstr
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-const SOURCES: [Source<'static>; 8] = [
+const SOURCES: [Source<'static>; 9] = [
     ("Answer.java", include_str!("../java/klamm/Answer.java")),
     ("Groups.java", include_str!("../java/klamm/Groups.java")),
+    ("Logins.java", include_str!("../java/klamm/Logins.java")),
     ("Messages.java", include_str!("../java/klamm/Messages.java")),
     ("Oracle.java", include_str!("../java/klamm/Oracle.java")),
     ("Partitions.java", include_str!("../java/klamm/Partitions.java")),

@@ -82,6 +82,11 @@ impl RawOptions {
         TokenSettings::from_pairs(self.login.iter().map(|(name, value)| (name, value.as_str())))
     }
 
+    /// The options about logins, as they were given.
+    pub(super) fn login_pairs(&self) -> &Pairs {
+        &self.login
+    }
+
     /// All options of the client, without the prefix.
     pub(super) fn into_client(self) -> Vec<(String, String)> {
         self.client.into_iter().collect()

@@ -19,6 +19,7 @@ pub struct SinkOptions {
     tasks: NonZeroU32,
     producer_pool: ProducerPoolOptions,
     tokens: TokenSettings,
+    login: Pairs,
     client: Pairs,
 }
 
@@ -66,6 +67,7 @@ impl SinkOptions {
             tasks: raw.parsed("exactlyOnceTasks", NonZeroU32::MIN, tasks)?,
             producer_pool: ProducerPoolOptions::from_raw(&raw)?,
             tokens: raw.login()?,
+            login: raw.login_pairs().clone(),
             client: Pairs(raw.into_client()),
         })
     }
@@ -107,6 +109,11 @@ impl SinkOptions {
     /// How to log in, beside what the options of the client say.
     pub fn tokens(&self) -> &TokenSettings {
         &self.tokens
+    }
+
+    /// Everything by which two connections could differ: the options of the client, and those of logins.
+    pub(crate) fn connection(&self) -> impl Iterator<Item = (String, String)> {
+        self.client.iter().chain(self.login.iter()).cloned()
     }
 
     /// The options of the client, without `kafka.`, ordered by name.

@@ -71,15 +71,15 @@ async fn by_token(
     let current = SharedCredentials::new(credentials(hash, &token));
     let mut tokens = TokenStore::default();
     tokens.add(token_service(&cluster.id), token);
-    let mut options = apply::apply(client, settings, &tokens, GlobalLogin::Absent)?;
+    let options = apply::apply(client, settings, &tokens, GlobalLogin::Absent)?;
     for (name, value) in &options {
         let value = redact(name, Some(value)).unwrap_or_default();
         tracing::debug!(cluster = cluster.id, name, value, "logging in by a delegation token");
     }
-    // The same login, from a place where it can be replaced.
-    options.retain(|(name, _)| name != LOGIN);
     let task = tokio::spawn(keep(cluster.clone(), settings.clone(), renewal, current.clone()));
-    let config = config(&hidden(&options))?.with_credentials(LiveToken { current, task });
+    let live = LiveToken { current, task };
+    // The same login, from a place where it can be replaced.
+    let config = config(&hidden(&options))?.with_sasl_jaas_config(None).with_credentials(live);
     sleep(SETTLE).await;
     open(config).await
 }

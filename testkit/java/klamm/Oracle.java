@@ -64,6 +64,8 @@ public final class Oracle {
             case 'S' -> Groups.readSubscription(question, answer);
             case 't' -> Groups.writeAssignment(question, answer);
             case 'T' -> Groups.readAssignment(question, answer);
+            case 'l' -> Logins.option(question, answer);
+            case 'L' -> Logins.file(question, answer);
             case 'a' -> Messages.list(answer);
             case 'm' -> Messages.decode(question, answer);
             case 'j' -> Messages.fromJson(question, answer);

@@ -68,8 +68,11 @@ impl<'a> Tokens<'a> {
             let Some(comment) = self.rest.strip_prefix('/') else { return };
             self.rest = match comment.strip_prefix('*') {
                 Some(body) => body.split_once("*/").map_or("", |(_, rest)| rest),
-                // One slash is enough, as in Java.
-                None => comment.find(['\n', '\r']).map_or("", |end| &comment[end..]),
+                // One slash is enough, as in Java, where its end is looked for after another character.
+                None => {
+                    let ends = |&(at, c): &(usize, char)| at > 0 && matches!(c, '\n' | '\r');
+                    comment.char_indices().find(ends).map_or("", |(at, _)| &comment[at..])
+                }
             };
         }
     }
