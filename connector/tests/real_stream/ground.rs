@@ -8,7 +8,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klamm_client::admin::{CommittedOffset, DeleteBefore, NewTopic, OffsetSpec, Topics};
 use klamm_client::config::Isolation;
@@ -204,22 +204,21 @@ impl Ground {
             world.append_at(&name, 0, end, "behind");
             return name;
         }
-        let settings = [
-            ("cleanup.policy", "compact"),
-            ("min.cleanable.dirty.ratio", "0.01"),
-            ("segment.ms", "1000"),
-        ];
-        self.make(&name, 1, &settings).await;
+        self.make(&name, 1, &COMPACT).await;
         for record in records {
             self.write_keyed(&name, 0, 1, &[*record]).await;
         }
-        // A segment is cleaned once a later record has closed it.
-        self.write(&name, 0, 100_000, &["behind"]).await;
-        let rows = last.len() + 1;
-        while self.read(&[("subscribe", &name)]).await.unwrap().len() != rows {
+        self.clean(&name, 100_000, last.len() + 1).await;
+        name
+    }
+
+    /// Waits until the cleaner has left so many rows of a topic, with the one that is written here: a segment is
+    /// cleaned once a later record has closed it.
+    pub(crate) async fn clean(&self, topic: &str, timestamp: i64, rows: usize) {
+        self.write(topic, 0, timestamp, &["behind"]).await;
+        while self.read(&[("subscribe", topic)]).await.unwrap().len() != rows {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        name
     }
 }
 
@@ -250,5 +249,14 @@ pub(crate) fn each(topic: &str, places: &[(i32, i64)]) -> String {
 pub(crate) fn offsets(topic: &str, places: &[(i32, i64)]) -> PartitionOffsets {
     places.iter().map(|(id, at)| (TopicPartition::new(topic, *id), *at)).collect()
 }
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// The settings of a topic that is cleaned as soon as the cleaner comes.
+pub(crate) const COMPACT: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01"), ("segment.ms", "1000")];
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,21 +13,23 @@ mod times;
 mod topics;
 mod transactions;
 
+/// Makes tests of scenarios in a module, each run by a function of [`ground`].
+macro_rules! tests {
+    ($module:ident by $run:ident: $($file:ident: $($scenario:ident),+;)+) => {
+        mod $module {
+            $($(#[test]
+            fn $scenario() {
+                crate::ground::$run(crate::$file::$scenario);
+            })+)+
+        }
+    };
+}
+
 /// Makes two tests of each scenario.
 macro_rules! everywhere {
-    ($($file:ident: $($scenario:ident),+;)+) => {
-        mod embedded {
-            $($(#[test]
-            fn $scenario() {
-                crate::ground::on_embedded(crate::$file::$scenario);
-            })+)+
-        }
-        mod apache {
-            $($(#[test]
-            fn $scenario() {
-                crate::ground::on_apache(crate::$file::$scenario);
-            })+)+
-        }
+    ($($scenarios:tt)+) => {
+        tests! { embedded by on_embedded: $($scenarios)+ }
+        tests! { apache by on_apache: $($scenarios)+ }
     };
 }
 
@@ -102,4 +104,10 @@ everywhere! {
         b155_a_range_whose_first_or_last_offset_is_invisible_loses_no_neighbour,
         b156_what_was_fetched_beyond_a_batch_comes_in_the_next_and_only_there,
         b158_nulls_inside_of_transactions_come_as_nulls;
+}
+
+// The embedded broker has no cleaner.
+tests! {
+    apache_alone by on_apache:
+    transactions: b138_b149_gaps_of_the_cleaner_among_transactions_are_no_loss;
 }

@@ -1,7 +1,7 @@
 //! Where reads start and end by what the broker says: timestamps, the ends of logs, and what counts as the latest
 //! offset while transactions are open.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
@@ -17,7 +17,7 @@ use klamm_protocol::records::RecordParts;
 
 use crate::common::job::Job;
 use crate::common::{collect, numbers};
-use crate::ground::{Ground, append, each, offsets};
+use crate::ground::{Ground, append, each, now_ms, offsets};
 
 const COMMITTED: (&str, &str) = ("kafka.isolation.level", "read_committed");
 const OR_LATEST: (&str, &str) = ("startingOffsetsByTimestampStrategy", "latest");
@@ -25,10 +25,6 @@ const OR_LATEST: (&str, &str) = ("startingOffsetsByTimestampStrategy", "latest")
 async fn source(ground: &Ground, pairs: &[(&str, &str)]) -> KafkaSource {
     let options = ground.options(ReadMode::Stream, pairs).unwrap();
     KafkaSource::connect(options).await.unwrap()
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 pub(crate) async fn b022_b025_b026_timestamps_find_the_first_record_at_or_after(ground: &Ground) {

@@ -7,7 +7,7 @@ use klamm_protocol::records::RecordParts;
 
 use crate::common::job::Job;
 use crate::common::numbers;
-use crate::ground::{Ground, append, each, offsets};
+use crate::ground::{COMPACT, Ground, append, each, now_ms, offsets};
 
 const EARLIEST: (&str, &str) = ("startingOffsets", "earliest");
 const COMMITTED: (&str, &str) = ("kafka.isolation.level", "read_committed");
@@ -175,6 +175,30 @@ pub(crate) async fn b138_gaps_of_the_cleaner_are_no_loss(ground: &Ground) {
     let job = Job::at(ground);
     job.drain(&[("subscribe", &*t), EARLIEST, THREE]).await.unwrap();
     assert_eq!(job.offsets(), [vec![1], vec![4], vec![6, 7]]);
+}
+
+/// What the cleaner leaves of transactions: markers, batches without a record, and aborted records that nothing follows.
+pub(crate) async fn b138_b149_gaps_of_the_cleaner_among_transactions_are_no_loss(ground: &Ground) {
+    let t = ground.named("t");
+    ground.make(&t, 1, &COMPACT).await;
+    let mut producer = ground.transactional("x");
+    for (keys, commit) in [("ab", true), ("ac", false), ("b", true), ("d", false), ("a", true)] {
+        let transaction = producer.begin().await.unwrap();
+        for key in keys.chars().map(String::from) {
+            let record = RecordParts::new(1, Some(key.as_bytes()), Some(b"v"));
+            let _ = transaction.append(&t, Some(0), record).await.unwrap();
+        }
+        transaction.flush().await.unwrap();
+        if commit {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.abort().await.unwrap();
+        }
+    }
+    // 0 1 and their marker, 3 4 aborted, 6, 8 aborted, 10, 12 behind all: of keys and commits, 6 and 10 are left.
+    ground.settled(&t, 12).await;
+    ground.clean(&t, now_ms() + 100_000, 3).await;
+    every_cut(ground, &t, 13, &[6, 10, 12]).await;
 }
 
 /// A compressed batch is stored and sent as one, wherever a range begins in it.
