@@ -120,8 +120,12 @@ async fn query(
     checkpoint: &Path,
 ) -> Query<KafkaSource> {
     let (_, bootstrap) = source[0];
-    let sink =
-        SinkOptions::from_pairs([("kafka.bootstrap.servers", bootstrap), ("topic", to)]).unwrap();
+    let mut options = vec![("kafka.bootstrap.servers", bootstrap), ("topic", to)];
+    if trigger == Trigger::AvailableNow {
+        // As Spark is given for copies: records wait a little, and batches are large.
+        options.extend([("kafka.linger.ms", "5"), ("kafka.batch.size", "262144")]);
+    }
+    let sink = SinkOptions::from_pairs(options).unwrap();
     let sink: Box<dyn Sink> = match delivery {
         "at-least-once" => Box::new(KafkaSink::connect(&sink).await.unwrap()),
         "exactly-once" => Box::new(ExactlyOnceSink::connect(&sink).await.unwrap()),

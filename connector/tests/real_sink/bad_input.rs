@@ -183,7 +183,7 @@ fn a_sink_without_rights_names_the_topic_and_nothing_of_it_is_written() {
 }
 
 /// The error of one batch that is written exactly once.
-async fn exactly_once(real: &Real, columns: Vec<(&str, ArrayRef)>, topic: Option<&str>) -> Error {
+async fn exactly_once(real: &Real, columns: Columns<'_>, topic: Option<&str>) -> Error {
     let rows = RecordBatch::try_from_iter(columns).unwrap();
     let config = [("bootstrap.servers", real.bootstrap.as_str()), ("max.block.ms", "3000")];
     let client = Client::connect(Config::from_properties(config).unwrap()).await.unwrap();
@@ -205,7 +205,7 @@ fn exactly_once_a_bad_row_leaves_nothing_visible_and_is_named() {
         real.topic_with(topic).await;
         let large = "x".repeat(20_000);
         let values = || ("value", text(&["1", &large, "3"]));
-        let bad: [(Vec<(&str, ArrayRef)>, &[&str]); 3] = [
+        let bad: [(Columns<'_>, &[&str]); 3] = [
             (vec![values()], &["row: 2", "max.message.bytes", "whole"]),
             (
                 vec![

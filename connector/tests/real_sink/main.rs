@@ -70,21 +70,13 @@ impl Real {
         SinkOptions::from_pairs(all).unwrap()
     }
 
-    async fn write(
-        &self,
-        pairs: &[(&str, &str)],
-        columns: Vec<(&str, ArrayRef)>,
-    ) -> Result<Written> {
+    async fn write(&self, pairs: &[(&str, &str)], columns: Columns<'_>) -> Result<Written> {
         let rows = common::once(RecordBatch::try_from_iter(columns).unwrap());
         batch_write(&self.options(pairs), rows).await
     }
 
     /// The error as a user sees it.
-    async fn refused(
-        &self,
-        pairs: &[(&str, &str)],
-        columns: Vec<(&str, ArrayRef)>,
-    ) -> (Error, String) {
+    async fn refused(&self, pairs: &[(&str, &str)], columns: Columns<'_>) -> (Error, String) {
         let error = self.write(pairs, columns).await.unwrap_err();
         let text = error.to_string();
         (error, text)
@@ -113,6 +105,9 @@ impl Real {
         self.read(topic).await.into_iter().map(|(.., value)| value.unwrap_or_default()).collect()
     }
 }
+
+/// Columns by name.
+type Columns<'a> = Vec<(&'a str, ArrayRef)>;
 
 fn text(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
