@@ -151,7 +151,7 @@ fn options_of_tls_that_are_wrong_or_unsafe_are_refused_before_anything_is_contac
         read.extend(options.iter().flat_map(|option| ["-o", option]));
         klamm(&read).refused(2, words);
     };
-    refused(&["kafka.security.protocol=SASL_SSL"], "sasl.mechanism");
+    refused(&["kafka.security.protocol=SASL_SSL"], "kafka.sasl.jaas.config");
     refused(&["kafka.security.protocol=TLS"], "SASL_SSL");
     let ssl = "kafka.security.protocol=SSL";
     let missing = "kafka.ssl.truststore.location=/nowhere/ca.pem";
@@ -160,6 +160,30 @@ fn options_of_tls_that_are_wrong_or_unsafe_are_refused_before_anything_is_contac
     refused(&[ssl, "kafka.ssl.endpoint.identification.algorithm="], "pose as the broker");
     refused(&[ssl, "kafka.ssl.cipher.suites=TLS_RSA_WITH_RC4_128_MD5"], "not safe");
     refused(&[ssl, "kafka.ssl.keystore.password=hunter2"], "ssl.keystore.location");
+}
+
+#[test]
+fn a_login_that_cannot_be_is_refused_without_a_word_of_its_password() {
+    let scram = r#"x.ScramLoginModule required username="alice" password="hunter2";"#;
+    let plain = r#"x.PlainLoginModule required username="alice" password="hunter2";"#;
+    let cases = [
+        ("SASL_SSL", "PLAIN", scram, "write PlainLoginModule"),
+        ("SASL_PLAINTEXT", "PLAIN", plain, "allow.insecure.sasl=true"),
+        ("SASL_SSL", "GSSAPI", scram, "GSSAPI"),
+        ("SASL_SSL", "SCRAM-SHA-512", "hunter2", "sasl.jaas.config"),
+    ];
+    for (protocol, mechanism, jaas, words) in cases {
+        let options = [
+            format!("kafka.security.protocol={protocol}"),
+            format!("kafka.sasl.mechanism={mechanism}"),
+            format!("kafka.sasl.jaas.config={jaas}"),
+        ];
+        let mut read = vec!["read", "-b", "127.0.0.1:1", "-t", "a"];
+        read.extend(options.iter().flat_map(|option| ["-o", option]));
+        let ran = klamm(&read);
+        ran.refused(2, words);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
 }
 
 /// A port of 127.0.0.1 that answers whatever comes with `answer`, for as long as the test lives.

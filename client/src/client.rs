@@ -82,7 +82,7 @@ impl Client {
         } else {
             dial
         };
-        let cluster = Cluster::connect_as(config, dial, login).await?;
+        let cluster = Cluster::connect(config, dial, login).await?;
         Ok(Self { cluster })
     }
 

@@ -4,6 +4,7 @@
 
 mod group;
 pub mod jaas;
+mod kerberos;
 mod sasl;
 mod tls;
 
@@ -19,6 +20,7 @@ use crate::keys::{self, Key, OptionValue, Status};
 use crate::secret::Secret;
 
 pub use group::{GroupProtocol, OffsetReset};
+pub(crate) use kerberos::{KerberosPlan, KeyPlace};
 pub use sasl::TokenHandler;
 pub(crate) use sasl::{BearerPlan, Endpoint, Plan, TokenPlace, plan};
 pub use tls::{Crypto, HostCheck, StoreType, TlsName, TlsVersion};
@@ -157,13 +159,21 @@ options! {
     /// How bytes travel to every broker, whatever a broker advertises.
     security_protocol / with_security_protocol: SecurityProtocol = SecurityProtocol::Plaintext,
         "security.protocol";
-    /// How to log in, where security.protocol says so. There is no other way than this one: none is
-    /// ever negotiated.
+    /// How to log in, where security.protocol says so; GSSAPI (Kerberos) if nothing is said, as in
+    /// Java. There is no other way than this one: none is ever negotiated.
     sasl_mechanism / with_sasl_mechanism: Option<SaslMechanism> = None, "sasl.mechanism";
-    /// User and password, a delegation token (tokenauth=true), or where bearer tokens come from, as a
-    /// login module in JAAS's language; it is data and names no code. [`Config::with_credentials`]
+    /// User and password, a delegation token (tokenauth=true), principal and keytab, or where bearer
+    /// tokens come from, as a login module in JAAS's language; it is data and names no code. [`Config::with_credentials`]
     /// takes the same from a program.
     sasl_jaas_config / with_sasl_jaas_config: Option<Secret> = None, "sasl.jaas.config";
+    /// The first part of the brokers' name in Kerberos; the second is the host that a broker
+    /// advertises. serviceName in sasl.jaas.config is the same.
+    sasl_kerberos_service / with_sasl_kerberos_service: Option<String> = None,
+        "sasl.kerberos.service.name";
+    /// The file that says where KDCs are, instead of those in KRB5_CONFIG or /etc/krb5.conf. Java has
+    /// the property java.security.krb5.conf for it.
+    sasl_kerberos_conf / with_sasl_kerberos_conf: Option<String> = None,
+        "sasl.kerberos.krb5.conf";
     /// Whether PLAIN and OAUTHBEARER may be used without TLS, and a token server be asked without:
     /// whoever listens can then log in, too. Java does not ask.
     allow_insecure_sasl / with_allow_insecure_sasl: bool = false, "allow.insecure.sasl";

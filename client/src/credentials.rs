@@ -1,17 +1,20 @@
-//! Who a client is to its brokers. In: a user and a password, a delegation token, a bearer token, or
-//! whoever knows them at the moment; out: a mechanism that can say so. What is secret is in
+//! Who a client is to its brokers. In: a user and a password, a delegation token, a bearer token, a
+//! ticket, or whoever knows them at the moment; out: a mechanism that can say so. What is secret is in
 //! [`Secret`]s and is never printed.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use klamm_protocol::session::sasl::{CredentialError, Mechanism, OauthBearer, Plain, Scram};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kerberos::gss::{Chance, Gssapi};
+use crate::kerberos::messages::Ticket;
 use crate::secret::Secret;
 
 pub use klamm_protocol::session::sasl::ScramHash;
@@ -28,12 +31,14 @@ pub enum SaslMechanism {
     ScramSha512,
     /// `OAUTHBEARER`: a token goes to the broker.
     OauthBearer,
+    /// `GSSAPI`: Kerberos; both sides prove that they know their keys, to a third that both trust.
+    Gssapi,
 }
 
 impl SaslMechanism {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::Plain, Self::ScramSha256, Self::ScramSha512, Self::OauthBearer];
+    pub const ALL: [Self; 5] =
+        [Self::Plain, Self::ScramSha256, Self::ScramSha512, Self::OauthBearer, Self::Gssapi];
 
     /// The name under which brokers offer it.
     pub fn name(self) -> &'static str {
@@ -42,6 +47,7 @@ impl SaslMechanism {
             Self::ScramSha256 => ScramHash::Sha256.mechanism(),
             Self::ScramSha512 => ScramHash::Sha512.mechanism(),
             Self::OauthBearer => OauthBearer::NAME,
+            Self::Gssapi => Gssapi::NAME,
         }
     }
 
@@ -84,6 +90,7 @@ enum Kind {
     Scram { hash: ScramHash, user: String, password: Secret },
     DelegationToken { hash: ScramHash, id: String, secret: Secret },
     Bearer { token: Secret, extensions: Vec<(String, String)> },
+    Ticket(Arc<Ticket>),
 }
 
 impl Credentials {
@@ -115,6 +122,11 @@ impl Credentials {
         Self(Kind::Bearer { token: token.into(), extensions })
     }
 
+    /// A ticket of Kerberos for one broker.
+    pub(crate) fn ticket(ticket: Arc<Ticket>) -> Self {
+        Self(Kind::Ticket(ticket))
+    }
+
     /// The mechanism by which they log in.
     pub fn mechanism(&self) -> SaslMechanism {
         match &self.0 {
@@ -124,6 +136,7 @@ impl Credentials {
                 _ => SaslMechanism::ScramSha512,
             },
             Kind::Bearer { .. } => SaslMechanism::OauthBearer,
+            Kind::Ticket(_) => SaslMechanism::Gssapi,
         }
     }
 
@@ -132,7 +145,7 @@ impl Credentials {
         match &self.0 {
             Kind::Plain { user, .. } | Kind::Scram { user, .. } => Some(user),
             Kind::DelegationToken { id, .. } => Some(id),
-            Kind::Bearer { .. } => None,
+            Kind::Bearer { .. } | Kind::Ticket(_) => None,
         }
     }
 
@@ -141,12 +154,21 @@ impl Credentials {
         matches!(self.0, Kind::DelegationToken { .. })
     }
 
-    /// What must not be printed.
-    pub(crate) fn secret(&self) -> &Secret {
+    /// What must not be printed, where the broker could know it.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
         match &self.0 {
-            Kind::Plain { password, .. } | Kind::Scram { password, .. } => password,
-            Kind::DelegationToken { secret, .. } => secret,
-            Kind::Bearer { token, .. } => token,
+            Kind::Plain { password, .. } | Kind::Scram { password, .. } => Some(password),
+            Kind::DelegationToken { secret, .. } => Some(secret),
+            Kind::Bearer { token, .. } => Some(token),
+            Kind::Ticket(_) => None,
+        }
+    }
+
+    /// Whose ticket it is, and for which service.
+    pub(crate) fn names(&self) -> Option<(String, String)> {
+        match &self.0 {
+            Kind::Ticket(ticket) => Some((ticket.client.to_string(), ticket.service.to_string())),
+            _ => None,
         }
     }
 
@@ -170,6 +192,10 @@ impl Credentials {
             Kind::Bearer { token, extensions } => {
                 OauthBearer::new(token.reveal(), extensions).map(|it| Box::new(it) as _)
             }
+            Kind::Ticket(ticket) => {
+                let login = Gssapi::new(ticket, SystemTime::now(), &chance()?);
+                return Ok(Box::new(login));
+            }
         };
         mechanism.map_err(|why: CredentialError| {
             Error::new(ErrorKind::Config, "nobody can log in by these credentials")
@@ -188,6 +214,13 @@ pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
     /// The credentials of now. The future is dropped when it takes longer than a connection may take
     /// to be opened, so it must be cancel safe.
     fn credentials(&self) -> Obtaining<'_>;
+
+    /// The same for the broker on this host, where it makes a difference: a ticket of Kerberos is for
+    /// one service.
+    fn credentials_for<'a>(&'a self, host: &'a str) -> Obtaining<'a> {
+        let _ = host;
+        self.credentials()
+    }
 }
 
 /// The future of [`CredentialSource::credentials`].
@@ -274,9 +307,9 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// The credentials of now, if they may be used here.
-    pub(crate) async fn credentials(&self) -> Result<Credentials> {
-        let credentials = self.source.credentials().await?;
+    /// The credentials of now for the broker on this host, if they may be used here.
+    pub(crate) async fn credentials(&self, host: &str) -> Result<Credentials> {
+        let credentials = self.source.credentials_for(host).await?;
         let mechanism = credentials.mechanism();
         if self.mechanism.is_some_and(|only| only != mechanism) {
             return Err(Error::new(ErrorKind::Config, "the credentials are for another mechanism")
@@ -300,9 +333,19 @@ pub(crate) fn tells_secrets(mechanism: SaslMechanism) -> Error {
 }
 
 fn nonce() -> Result<String> {
-    let mut bytes = [0; 24];
+    random::<24>().map(|bytes| STANDARD.encode(bytes))
+}
+
+fn chance() -> Result<Chance> {
+    let sequence = u32::from_be_bytes(random()?);
+    Ok(Chance { confounder: random()?, key: random()?, sequence })
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         Error::new(ErrorKind::Internal, "the system gives no random bytes").with_source(error)
     })?;
-    Ok(STANDARD.encode(bytes))
+    Ok(bytes)
 }

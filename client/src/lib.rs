@@ -55,6 +55,7 @@ pub mod consumer;
 pub mod credentials;
 pub mod error;
 mod jwt;
+pub mod kerberos;
 mod keys;
 pub mod login;
 pub mod net;

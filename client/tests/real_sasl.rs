@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klamm_client::admin::{NewToken, NewTopic, ScramChange, ScramMechanism};
-use klamm_client::config::SecurityProtocol;
-use klamm_client::consumer::{OffsetRange, ReadOptions};
+use klamm_client::config::{GroupProtocol, OffsetReset, SecurityProtocol};
+use klamm_client::consumer::{ConsumerOptions, Event, OffsetRange, ReadOptions};
 use klamm_client::credentials::{Credentials, ScramHash, SharedCredentials};
 use klamm_client::producer::ProducerOptions;
 use klamm_client::{Client, Config, Error, ErrorKind};
@@ -101,11 +101,14 @@ fn connections_log_in_anew_under_load_without_an_error() {
             shared.replace(next.credentials(ScramHash::Sha512));
             alice.expire_token(&token.hmac, None).await.expect("it is alice's");
         };
+        let time = Duration::from_secs(22);
         let config = |options| Config::from_properties(options).expect("options");
         tokio::join!(
-            runs_for(config(scram), "anew-scram", Duration::from_secs(22)),
-            runs_for(config(oauth), "anew-oauth", Duration::from_secs(22)),
-            runs_for(delegated, "anew-token", Duration::from_secs(22)),
+            shares_for(config(scram.clone()), "next", GroupProtocol::Consumer, time),
+            shares_for(config(oauth.clone()), "classic", GroupProtocol::Classic, time),
+            runs_for(config(scram), "anew-scram", time),
+            runs_for(config(oauth), "anew-oauth", time),
+            runs_for(delegated, "anew-token", time),
             replacing,
         );
         assert!(secured.tokens.asked() >= 3, "tokens are replaced before they end");
@@ -226,6 +229,53 @@ async fn runs_for(config: Config, topic: &str, time: Duration) {
     // The first connection was to a bootstrap server, and is not kept.
     assert!(closed <= 1, "{closed} of {opened} connections were lost");
     assert!(logins >= opened + 6, "{logins} logins on {opened} connections");
+}
+
+/// Commits one transaction after another, which a group reads: a producer with a coordinator, and a
+/// member whose heartbeats go on a connection of their own. Nobody may be lost to the group.
+async fn shares_for(config: Config, topic: &str, protocol: GroupProtocol, time: Duration) {
+    let client = Client::connect(config).await.expect("it connects");
+    client.create_topics(&[NewTopic::new(topic)]).await.remove(0).expect("alice may");
+    let mut options = ProducerOptions::from_config(client.config());
+    options.transactional_id = Some(format!("id-of-{topic}"));
+    let mut producer = client.transactional_producer(options).expect("options");
+    let mut options = ConsumerOptions::from_config(client.config());
+    options.group = Some(format!("group-of-{topic}"));
+    options.protocol = protocol;
+    options.offset_reset = OffsetReset::Earliest;
+    options.heartbeat_interval = Duration::from_millis(500);
+    options.auto_commit = Some(Duration::from_millis(200));
+    let mut consumer = client.consumer(options).expect("options");
+    consumer.subscribe([topic.to_owned()]).expect("a topic");
+    let end = tokio::time::Instant::now() + time;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
+    let (mut written, mut read) = (0_u64, 0_u64);
+    while tokio::time::Instant::now() < end || read < written {
+        if tokio::time::Instant::now() < end {
+            let transaction = producer.begin().await.expect("it begins");
+            for _ in 0..5 {
+                let value = written.to_be_bytes();
+                let record = RecordParts::new(now, None, Some(&value));
+                let _ = transaction.append(topic, Some(0), record).await.expect("room");
+                written += 1;
+            }
+            transaction.commit().await.expect("committed");
+        }
+        let event = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await;
+        match event.map(|event| event.expect("there is no end").expect("no error")) {
+            Ok(Event::Records(records)) => {
+                for record in records.records() {
+                    let value = record.expect("a record").value().map(<[u8]>::to_vec);
+                    assert_eq!(value.as_deref(), Some(&read.to_be_bytes()[..]), "each once");
+                    read += 1;
+                }
+                assert!(consumer.ack(&records.receipt()), "{topic} was taken away");
+            }
+            Ok(Event::Lost(lost)) => panic!("{lost:?} were lost"),
+            _ => {}
+        }
+    }
+    assert!(written > 100, "{topic}: {written}");
 }
 
 /// A broker with listeners of each kind.

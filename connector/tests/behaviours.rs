@@ -256,8 +256,8 @@ const HEAD: &str = "\
 # What Spark's Kafka connector does, and which test proves that Klamm does it too
 
 Written by `cargo test -p klamm-connector --test behaviours` from `spark-behaviours.tsv`. `[a,b)` is a half-open range of
-offsets. What stands in `connector/tests/real_stream` is proved on the embedded broker and on Apache Kafka 4.3.1. The last
-column says what is deliberately different, and why.
+offsets. What stands in `connector/tests/real_stream` is proved on the embedded broker and on Apache Kafka 4.3.1, what
+stands in `connector/tests/real_sink` on Apache Kafka 4.3.1. The last column says what is deliberately different, and why.
 
 | | area | Spark | proved by | different in Klamm |
 |---|---|---|---|---|

@@ -176,6 +176,11 @@ async fn b213_a_renewed_token_is_another_producer_and_the_old_one_ages_out() {
     let first = acquire(&pool, &client, &old);
     let second = acquire(&pool, &client, &renewed);
     assert_ne!(first.id(), second.id());
+    // Where tokens come from counts, too.
+    let server = ("kafka.bootstrap.servers", "h:1");
+    let without = ProducerKey::of(&SinkOptions::from_pairs([server]).unwrap());
+    let auth = ("spark.kafka.clusters.one.auth.bootstrap.servers", "h:2");
+    assert_ne!(without, ProducerKey::of(&SinkOptions::from_pairs([server, auth]).unwrap()));
     let producer = first.producer().clone();
     drop(first);
     tokio::time::sleep(2 * SHORT).await;

@@ -27,6 +27,7 @@ pub mod frame;
 pub mod http_response;
 pub mod inflate;
 pub mod jaas;
+pub mod kerberos;
 pub mod key_store;
 pub mod mutate;
 pub mod record_batch;
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "inflate_snappy", property: inflate::snappy, rounds: 500 },
     Target { name: "inflate_zstd", property: inflate::zstd, rounds: 500 },
     Target { name: "jaas", property: jaas::property, rounds: 4000 },
+    Target { name: "kerberos", property: kerberos::property, rounds: 2000 },
     Target { name: "key_store", property: key_store::property, rounds: 500 },
     Target { name: "record_batch", property: record_batch::property, rounds: 4000 },
     Target { name: "request_decode", property: request::property, rounds: 4000 },

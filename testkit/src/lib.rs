@@ -9,6 +9,7 @@
 //!   split, delay and cut.
 //! * [`oracle`] asks Kafka's Java classes what they make of our bytes, and has them make some.
 //! * [`spark`] is Spark's own source and sink, for what has to be the same.
+//! * [`kerberos`] is a KDC of MIT's, with a realm of a test's own.
 //! * `certificates` (with the feature `tls`) makes authorities and what they sign.
 //! * `token_server` (with the feature `tls`) gives out signed tokens by HTTP, as OAUTHBEARER needs them.
 //! * [`conformance`] is what every broker must do, written once for all of them.
@@ -27,6 +28,7 @@ pub mod control;
 pub mod door;
 pub mod hostile;
 pub mod java;
+pub mod kerberos;
 pub mod link;
 pub mod log;
 pub mod oracle;

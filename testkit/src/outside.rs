@@ -28,6 +28,8 @@ pub enum Service {
     Redpanda,
     /// Real Spark with its Kafka connector.
     Spark,
+    /// MIT's KDC.
+    Kerberos,
 }
 
 impl Service {
@@ -37,6 +39,7 @@ impl Service {
             Self::Apache => "apache",
             Self::Redpanda => "redpanda",
             Self::Spark => "spark",
+            Self::Kerberos => "kerberos",
         }
     }
 

@@ -354,22 +354,32 @@ impl Brokers {
                 return Err(cannot("connecting took too long".to_owned()).with_source(late));
             }
         };
-        Handle::establish(stream, self.options(), self.identity(peer, node, meter), limit).await
+        Handle::establish(stream, self.options(), self.identity(peer, address, node, meter), limit)
+            .await
     }
 
     fn options(&self) -> ConnectionOptions {
         let config = &self.config;
         let mut options = ConnectionOptions::default();
         options.max_frame = *config.max_frame();
-        options.max_handshake_frame = options.max_handshake_frame.min(options.max_frame);
+        let first = options.max_handshake_frame.min(options.max_frame);
+        options.max_handshake_frame =
+            if self.login.is_some() { first.min(LOGIN_FRAME) } else { first };
         options.max_in_flight = usize::try_from(*config.max_in_flight()).unwrap_or(usize::MAX);
         options.max_idle = *config.max_idle();
         options
     }
 
-    fn identity(&self, peer: String, node: Option<i32>, meter: &Arc<Meter>) -> Identity {
+    fn identity(
+        &self,
+        peer: String,
+        address: &Address,
+        node: Option<i32>,
+        meter: &Arc<Meter>,
+    ) -> Identity {
         Identity {
             peer,
+            host: address.host.clone(),
             node,
             client_id: self.config.client_id().clone(),
             request_timeout: *self.config.request_timeout(),
@@ -416,6 +426,10 @@ fn too_late(address: &Address, last: Option<Error>) -> Error {
         None => Error::new(ErrorKind::TimedOut, what).with("broker", address),
     }
 }
+
+/// Enough for the versions of all APIs and for every mechanism's words, from a peer that has not yet
+/// shown to be the right one.
+const LOGIN_FRAME: usize = 64 << 10;
 
 /// Brokers that are tried before the bootstrap servers; a cluster that claims more than that is not
 /// asked one by one.

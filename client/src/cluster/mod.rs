@@ -60,7 +60,8 @@ pub enum CoordinatorKind {
 }
 
 impl Cluster {
-    /// Connects to any of the bootstrap servers and learns who is in the cluster.
+    /// Connects to any of the bootstrap servers and learns who is in the cluster. Every connection
+    /// begins with the login, if there is one.
     ///
     /// All servers are tried side by side.
     ///
@@ -73,12 +74,7 @@ impl Cluster {
     /// # Cancel safety
     ///
     /// Cancel safe: dropped early, nothing is left behind.
-    pub async fn connect(config: Arc<Config>, dial: Arc<dyn Dial>) -> Result<Self> {
-        Self::connect_as(config, dial, None).await
-    }
-
-    /// As [`Cluster::connect`], with a login on every connection.
-    pub(crate) async fn connect_as(
+    pub(crate) async fn connect(
         config: Arc<Config>,
         dial: Arc<dyn Dial>,
         login: Option<Arc<Login>>,

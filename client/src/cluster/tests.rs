@@ -129,7 +129,7 @@ fn config() -> Config {
 
 async fn connect(stage: &Arc<Stage>, config: Config) -> Cluster {
     let dial = Arc::new(Network(Arc::clone(stage)));
-    Cluster::connect(Arc::new(config), dial).await.expect("a broker answers")
+    Cluster::connect(Arc::new(config), dial, None).await.expect("a broker answers")
 }
 
 /// A cluster of one broker at port 1, met at the bootstrap server at port 9.

@@ -10,6 +10,7 @@ use crate::keys::OptionValue;
 use crate::secret::Secret;
 
 use super::Config;
+use super::kerberos::{self, KerberosPlan};
 
 /// How to come by credentials.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Plan {
     Fixed(Credentials),
     /// Bearer tokens.
     Bearer(BearerPlan),
+    /// Tickets of Kerberos.
+    Kerberos(KerberosPlan),
 }
 
 /// How to come by bearer tokens.
@@ -87,6 +90,7 @@ pub(crate) fn plan(config: &Config) -> Result<Option<Plan>> {
         Plan::Given(_) => config.sasl_mechanism,
         Plan::Fixed(credentials) => Some(credentials.mechanism()),
         Plan::Bearer(_) => Some(SaslMechanism::OauthBearer),
+        Plan::Kerberos(_) => Some(SaslMechanism::Gssapi),
     };
     match mechanism.filter(|mechanism| mechanism.tells_secrets() && !config.may_tell_secrets()) {
         Some(mechanism) => Err(tells_secrets(mechanism)),
@@ -95,10 +99,7 @@ pub(crate) fn plan(config: &Config) -> Result<Option<Plan>> {
 }
 
 fn of_options(config: &Config) -> Result<Plan> {
-    let Some(mechanism) = config.sasl_mechanism else {
-        let hint = "set it; Java's default, GSSAPI, is not supported in this version";
-        return wrong("the protocol asks for a login, and no mechanism is chosen", MECHANISM, hint);
-    };
+    let mechanism = config.sasl_mechanism.unwrap_or(SaslMechanism::Gssapi);
     let module = match &config.sasl_jaas_config {
         Some(text) => Some(jaas::parse(text.reveal()).map_err(|error| {
             Error::new(ErrorKind::Config, "an option cannot be read")
@@ -117,6 +118,10 @@ fn of_options(config: &Config) -> Result<Plan> {
         let hint = "set it, or hand in Credentials";
         return wrong("the protocol asks for a login, and there are no credentials", JAAS, hint);
     };
+    if mechanism == SaslMechanism::Gssapi {
+        let module = expect(&module, "Krb5LoginModule", mechanism)?;
+        return kerberos::plan(config, module).map(Plan::Kerberos);
+    }
     let class =
         if mechanism == SaslMechanism::Plain { "PlainLoginModule" } else { "ScramLoginModule" };
     let module = expect(&module, class, mechanism)?;
@@ -207,18 +212,14 @@ fn expect<'a>(
     if module.is(class) {
         return Ok(module);
     }
-    let hint = if module.is("Krb5LoginModule") {
-        "use another mechanism: GSSAPI (Kerberos) is not supported in this version".to_owned()
-    } else {
-        format!("write {class}, or choose another sasl.mechanism")
-    };
+    let hint = format!("write {class}, or choose another sasl.mechanism");
     Err(Error::new(ErrorKind::Config, "the login module is not the mechanism's")
         .with("option", JAAS)
         .with("mechanism", mechanism)
         .with_hint(hint))
 }
 
-fn needed<'a>(module: &'a JaasModule, key: &'static str) -> Result<&'a Secret> {
+pub(super) fn needed<'a>(module: &'a JaasModule, key: &'static str) -> Result<&'a Secret> {
     module.option(key).ok_or_else(|| {
         Error::new(ErrorKind::Config, "the login module lacks a key")
             .with("option", JAAS)
@@ -227,13 +228,12 @@ fn needed<'a>(module: &'a JaasModule, key: &'static str) -> Result<&'a Secret> {
     })
 }
 
-fn wrong<T>(what: &'static str, option: &'static str, hint: &'static str) -> Result<T> {
+pub(super) fn wrong<T>(what: &'static str, option: &'static str, hint: &'static str) -> Result<T> {
     Err(Error::new(ErrorKind::Config, what).with("option", option).with_hint(hint))
 }
 
 impl OptionValue for Option<SaslMechanism> {
-    const FORM: &'static str = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; GSSAPI \
-                                (Kerberos) is not supported in this version";
+    const FORM: &'static str = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI";
 
     fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
@@ -268,8 +268,7 @@ impl OptionValue for Option<TokenHandler> {
     }
 }
 
-const MECHANISM: &str = "sasl.mechanism";
-const JAAS: &str = "sasl.jaas.config";
+pub(super) const JAAS: &str = "sasl.jaas.config";
 const ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
 const LIFETIME: &str = "unsecuredLoginLifetimeSeconds";
 const FILE: &str = "file://";

@@ -65,9 +65,6 @@ fn options_of_java_without_meaning_are_accepted() {
 
 #[test]
 fn what_this_version_lacks_is_refused_without_repeating_secrets() {
-    let text = refused(&[("sasl.mechanism", "GSSAPI")]);
-    assert!(text.contains("GSSAPI (Kerberos) is not supported in this version"), "{text}");
-    assert!(refused(&[("sasl.kerberos.service.name", "kafka")]).contains("not supported"));
     assert!(refused(&[("sasl.login.class", "x.Y")]).contains("names code"));
     assert!(refused(&[("ssl.engine.factory.class", "x.Y")]).contains("names code"));
     assert!(refused(&[("key.deserializer", "x.Y")]).contains("bytes"));
@@ -139,9 +136,10 @@ fn a_login_module_goes_with_its_mechanism_and_no_error_tells_its_password() {
         (logging_in("SASL_SSL", "OAUTHBEARER", scram), "write OAuthBearerLoginModule"),
         (logging_in("SASL_SSL", "SCRAM-SHA-256", lacking), "key password"),
         (logging_in("SASL_SSL", "SCRAM-SHA-256", empty), "the password is empty"),
-        (logging_in("SASL_SSL", "SCRAM-SHA-256", kerberos), "GSSAPI (Kerberos) is not supported"),
+        (logging_in("SASL_SSL", "SCRAM-SHA-256", kerberos), "write ScramLoginModule"),
         (logging_in("SASL_SSL", "SCRAM-SHA-256", "hunter2"), "sasl.jaas.config"),
-        (vec![("security.protocol", "SASL_SSL")], "sasl.mechanism"),
+        (vec![("security.protocol", "SASL_SSL")], "sasl.jaas.config"),
+        (logging_in("SASL_SSL", "GSSAPI", scram), "write Krb5LoginModule"),
         (logging_in("SASL_SSL", "SCRAM-SHA-256", scram)[..2].to_vec(), "sasl.jaas.config"),
     ];
     for (options, words) in wrong {
@@ -243,3 +241,32 @@ fn addresses_are_read_as_java_reads_them() {
 }
 
 const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
+
+#[test]
+fn a_kerberos_module_is_taken_by_default_and_what_it_lacks_is_named() {
+    let module = |options: &str| format!("com.sun.x.Krb5LoginModule required {options};");
+    let keytab = module(r#"useKeyTab=true storeKey=true keyTab="/k" principal="a/b@R""#);
+    let service = ("sasl.kerberos.service.name", "kafka");
+    let options = |jaas: &str, more: &[(&str, &str)]| {
+        let protocol = [(BOOTSTRAP, "a:1"), ("security.protocol", "SASL_PLAINTEXT")];
+        let all = [&protocol, &[("sasl.jaas.config", jaas)][..], more].concat();
+        Config::from_properties(all.iter().copied()).map(|config| plan(&config))
+    };
+    assert!(matches!(options(&keytab, &[service]), Ok(Ok(Some(Plan::Kerberos(_))))));
+    let named = module(r#"useTicketCache=true serviceName="kafka" renewTGT=true"#);
+    assert!(options(&named, &[service, ("sasl.kerberos.kinit.cmd", "/usr/bin/kinit")]).is_ok());
+    for (jaas, more, words) in [
+        (keytab.as_str(), &[][..], "sasl.kerberos.service.name"),
+        (&named, &[("sasl.kerberos.service.name", "other")], "named twice"),
+        (&keytab, &[("sasl.kerberos.service.name", "a/b")], "no such name"),
+        (&module("useKeyTab=true principal=a"), &[service], "key keyTab"),
+        (&module("useKeyTab=true keyTab=a"), &[service], "key principal"),
+        (&module("useKeyTab=true keyTab=a principal=\"a@\""), &[service], "cannot be read"),
+        (&module("tryFirstPass=true"), &[service], "nobody is asked for a password"),
+        (&module("isInitiator=false"), &[service], "has to begin"),
+        (&module("debug=true"), &[service], "neither a keytab nor a ticket cache"),
+    ] {
+        let error = options(jaas, more).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

@@ -2,6 +2,8 @@
 //! out: a source of credentials for all connections.
 
 pub mod http;
+mod kdc;
+mod kerberos;
 mod oidc;
 mod places;
 
@@ -12,6 +14,7 @@ use crate::credentials::{CredentialSource, Login};
 use crate::error::Result;
 use crate::net::dial::Dial;
 
+use kerberos::Tickets;
 use oidc::Tokens;
 use places::{FileToken, Unsecured};
 
@@ -29,6 +32,9 @@ pub(crate) async fn of_options(
         None => return Ok(None),
         Some(Plan::Given(source)) => source,
         Some(Plan::Fixed(credentials)) => Arc::new(credentials),
+        Some(Plan::Kerberos(plan)) => {
+            Arc::new(Tickets::new(plan, Arc::clone(dial), *config.connect_timeout()))
+        }
         Some(Plan::Bearer(BearerPlan { from, extensions })) => match from {
             TokenPlace::File(path) => Arc::new(FileToken { path, extensions }),
             TokenPlace::Endpoint(endpoint) => {

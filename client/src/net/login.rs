@@ -24,6 +24,7 @@ use crate::jwt;
 use crate::net::driver::Command;
 use crate::net::releases::remedy;
 use crate::net::talk::{Talk, first_words};
+use crate::secret::Secret;
 
 /// Tells the broker who this client is, and returns for how long that holds; `None` for ever.
 ///
@@ -42,7 +43,7 @@ pub(crate) async fn log_in(
     deadline: Instant,
 ) -> Result<Option<Duration>> {
     let whole = async {
-        let credentials = login.credentials().await?;
+        let credentials = login.credentials(&talk.identity.host).await?;
         say(talk, versions, &credentials, deadline).await
     };
     timeout_at(deadline, whole).await.unwrap_or_else(|_| {
@@ -82,7 +83,8 @@ async fn keep_renewing(
         let share = EARLIEST + (LATEST - EARLIEST) * fastrand::f64();
         sleep_until(begun + lifetime_now.mul_f64(share).max(SHORTEST_SESSION)).await;
         // Before anything is held up: this may take long, or need a second try.
-        let credentials = credentials_before(login, begun + lifetime_now).await;
+        let host = &talk.identity.host;
+        let credentials = credentials_before(login, host, begun + lifetime_now).await;
         // The broker would not read a login while a quota holds requests back.
         sleep_until(talk.line.held_until()).await;
         let (waiting, paused) = oneshot::channel();
@@ -102,9 +104,9 @@ async fn keep_renewing(
 }
 
 /// The credentials, with another try while the present login holds.
-async fn credentials_before(login: &Login, end: Instant) -> Result<Credentials> {
+async fn credentials_before(login: &Login, host: &str, end: Instant) -> Result<Credentials> {
     loop {
-        let error = match timeout_at(end, login.credentials()).await {
+        let error = match timeout_at(end, login.credentials(host)).await {
             Ok(Ok(credentials)) => return Ok(credentials),
             Ok(Err(error)) => error,
             Err(late) => {
@@ -201,7 +203,11 @@ impl Refusal {
 
 fn refused(error: LoginError, credentials: &Credentials) -> Refusal {
     let mut pairs = vec![("mechanism", credentials.mechanism().to_string())];
-    let clean = |text: &str| without(text, credentials.secret().reveal());
+    if let Some((client, service)) = credentials.names() {
+        pairs.extend([("principal", client), ("service", service)]);
+    }
+    let secret = credentials.secret().map(Secret::reveal);
+    let clean = |text: &str| without(text, secret);
     let (kind, what, hint) = match &error {
         LoginError::NotOffered { .. } => {
             pairs.push(("detail", clean(&error.to_string())));
@@ -223,6 +229,10 @@ fn refused(error: LoginError, credentials: &Credentials) -> Refusal {
             let what = "the broker does not know the password, so it is not the one that it says";
             (ErrorKind::Authentication, what, IMPOSTOR.to_owned())
         }
+        LoginError::Mechanism(MechanismError::NoServiceKey) => {
+            let what = "the broker could not read the ticket, so it is not the one that it says";
+            (ErrorKind::Authentication, what, IMPOSTOR.to_owned())
+        }
         LoginError::Mechanism(why) => {
             pairs.push(("detail", clean(&why.to_string())));
             let what = "the broker's part of the login is wrong";
@@ -239,14 +249,19 @@ fn refused(error: LoginError, credentials: &Credentials) -> Refusal {
 
 /// What most likely mends a login that was refused.
 fn hint_for(credentials: &Credentials) -> String {
-    use crate::credentials::SaslMechanism::OauthBearer;
+    use crate::credentials::SaslMechanism::{Gssapi, OauthBearer};
     if credentials.is_delegation_token() {
         return "the token may have expired or been ended: get another".to_owned();
+    }
+    if credentials.mechanism() == Gssapi {
+        return "compare the broker's keytab with the KDC's newest key of its principal, and its \
+                clock with the KDC's; its log says more"
+            .to_owned();
     }
     if credentials.mechanism() != OauthBearer {
         return "check user name and password in sasl.jaas.config".to_owned();
     }
-    let expiry = jwt::expiry(credentials.secret().reveal());
+    let expiry = credentials.secret().and_then(|token| jwt::expiry(token.reveal()));
     match expiry.and_then(|end| SystemTime::now().duration_since(end).ok()) {
         Some(since) => format!("get another token: this one expired {} s ago", since.as_secs()),
         None => "check issuer, audience and signature of the token".to_owned(),
@@ -260,8 +275,8 @@ fn status(complaint: &str) -> Option<String> {
 }
 
 /// A broker's words, as far as one line holds them, and none that repeat the secret.
-fn without(text: &str, secret: &str) -> String {
-    if text.contains(secret) {
+fn without(text: &str, secret: Option<&str>) -> String {
+    if secret.is_some_and(|secret| text.contains(secret)) {
         return "the broker repeats the secret".to_owned();
     }
     text.chars().take(MOST_LETTERS).collect()
@@ -305,7 +320,7 @@ mod tests {
         };
         let refusal = refused(echo, &credentials);
         assert!(!format!("{:?}", refusal.pairs).contains("hunter2"));
-        assert_eq!(without(&"x".repeat(1_000), "y").len(), MOST_LETTERS);
+        assert_eq!(without(&"x".repeat(1_000), Some("y")).len(), MOST_LETTERS);
     }
 
     #[test]

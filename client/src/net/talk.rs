@@ -37,6 +37,8 @@ pub(crate) struct Talk {
 pub(crate) struct Identity {
     /// The broker, as a person would name it.
     pub(crate) peer: String,
+    /// Its host's name, to which a ticket of Kerberos is bound.
+    pub(crate) host: String,
     /// The broker's id, where it is known.
     pub(crate) node: Option<i32>,
     /// The name by which brokers know this client.

@@ -26,9 +26,9 @@ use crate::net::peer::Peer;
 
 fn identity() -> Identity {
     let request_timeout = Duration::from_secs(30);
-    let (peer, client_id) = ("peer".to_owned(), "test".to_owned());
+    let (peer, host, client_id) = ("peer".to_owned(), "host".to_owned(), "test".to_owned());
     let (meter, lines) = Default::default();
-    Identity { peer, node: Some(1), client_id, request_timeout, meter, lines, login: None }
+    Identity { peer, host, node: Some(1), client_id, request_timeout, meter, lines, login: None }
 }
 
 async fn establish(stream: DuplexStream) -> Result<Handle> {

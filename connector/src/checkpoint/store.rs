@@ -4,6 +4,7 @@
 //! synced, given its name without replacing another, and the folder is synced. Failing at any step leaves what was
 //! there before, and at most a hidden file, which the next start takes away.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, LocalDisk, Lock};
@@ -170,12 +171,12 @@ impl Checkpoint {
         self.files().publish("commits", &format!("commits/{batch}"), &content)
     }
 
-    /// Forgets the plans and commits that the start of `batch` makes old: all but the last hundred.
+    /// Forgets the plans and commits that the start of `batch` makes old: all but the last `retained` before it.
     ///
     /// # Errors
     /// `CheckpointIo`.
-    pub fn purge(&self, batch: i64) -> Result<()> {
-        let oldest = batch.saturating_sub(RETAINED);
+    pub fn purge(&self, batch: i64, retained: NonZeroU32) -> Result<()> {
+        let oldest = batch.saturating_sub(i64::from(retained.get()));
         if oldest <= 0 {
             return Ok(());
         }
@@ -334,8 +335,6 @@ const INITIAL: &str = "sources/0/0";
 const LOCK: &str = ".klamm.lock";
 /// What the hidden names of drafts end with: Spark's end, and a mark that says that the draft is ours to remove.
 const LEFTOVER: &str = ".klamm.tmp";
-/// How many batches stay in the logs.
-const RETAINED: i64 = 100;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::rate::PidGains;
 use crate::error::{Error, Result, nearest};
 use crate::options::TokenSettings;
 use crate::options::pairs::Pairs;
+use crate::options::time_in_seconds;
 
 /// Where a partition starts that has no position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl DirectOptions {
         let backpressure =
             given.parsed(ENABLED, false)?.then(|| given.backpressure()).transpose()?;
         let cache = given.cache()?;
-        let poll: u64 = given.parsed(POLL, POLL_TIMEOUT)?;
+        let poll: u64 = given.parsed(POLL, given.network_timeout()?)?;
         let options = Self {
             max_rate: given.parsed(MAX_RATE, 0)?,
             min_rate: given.parsed(MIN_RATE, 1)?,
@@ -220,6 +221,12 @@ impl Given {
         })
     }
 
+    /// How long a read waits if nothing else is said, in milliseconds: whole seconds, as in Spark.
+    fn network_timeout(&self) -> Result<u64> {
+        let timeout = self.get(NETWORK).map(|text| time_in_seconds(NETWORK, text)).transpose()?;
+        Ok(timeout.map_or(POLL_TIMEOUT, |timeout| timeout.as_secs().saturating_mul(1000)))
+    }
+
     fn reset(&self) -> Result<OffsetReset> {
         match self.client("auto.offset.reset") {
             None | Some("latest") => Ok(OffsetReset::Latest),
@@ -267,6 +274,7 @@ const INITIAL_CAPACITY: &str = "spark.streaming.kafka.consumer.cache.initialCapa
 const MAX_CAPACITY: &str = "spark.streaming.kafka.consumer.cache.maxCapacity";
 const LOAD_FACTOR: &str = "spark.streaming.kafka.consumer.cache.loadFactor";
 const POLL: &str = "spark.streaming.kafka.consumer.poll.ms";
+const NETWORK: &str = "spark.network.timeout";
 pub(super) const GAPS: &str = "spark.streaming.kafka.allowNonConsecutiveOffsets";
 const ENABLED: &str = "spark.streaming.backpressure.enabled";
 const INITIAL_RATE: &str = "spark.streaming.backpressure.initialRate";
@@ -283,6 +291,7 @@ const KNOWN: &[&str] = &[
     MAX_CAPACITY,
     LOAD_FACTOR,
     POLL,
+    NETWORK,
     GAPS,
     ENABLED,
     INITIAL_RATE,
@@ -292,7 +301,7 @@ const KNOWN: &[&str] = &[
     DERIVED,
     PID_MIN_RATE,
 ];
-/// Spark's `spark.network.timeout`, in milliseconds.
+/// Without `spark.network.timeout`, in milliseconds.
 const POLL_TIMEOUT: u64 = 120_000;
 
 #[cfg(test)]
@@ -306,6 +315,8 @@ mod tests {
         assert_eq!(options.cache(), CacheOptions { enabled: true, max_capacity: 64 });
         assert_eq!(options.poll_timeout(), Duration::from_secs(120));
         assert!(!options.allow_gaps());
+        let network = DirectOptions::from_pairs([(NETWORK, "30")]).unwrap();
+        assert_eq!(network.poll_timeout(), Duration::from_secs(30));
         assert_eq!(options.backpressure(), None);
         assert_eq!(options.reset(), OffsetReset::Latest);
         let on = DirectOptions::from_pairs([(ENABLED, "true")]).unwrap().backpressure().unwrap();

@@ -6,6 +6,7 @@
 //! the client. Nothing here contacts anything.
 
 mod builder;
+mod engine;
 mod limits;
 pub(crate) mod pairs;
 mod pattern;
@@ -24,4 +25,5 @@ pub use pools::{PoolOptions, ProducerPoolOptions};
 pub use sink::SinkOptions;
 pub use source::{FetchRetry, SourceOptions, Topics};
 pub use tokens::{ClusterSettings, StoreFile, TokenSettings};
+pub(crate) use value::time_in_seconds;
 pub use value::{Offsets, ReadMode};

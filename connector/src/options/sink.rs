@@ -8,6 +8,7 @@ use super::pools::ProducerPoolOptions;
 use super::raw::RawOptions;
 use super::table::SINK;
 use super::tokens::TokenSettings;
+use super::value;
 use crate::error::{Error, Result};
 
 /// What a write was asked to do, checked.
@@ -45,6 +46,12 @@ impl SinkOptions {
                     "Kafka option '{key}' is not supported as {words} serialized with ByteArraySerializer."
                 )));
             }
+        }
+        if raw.parsed(ASYNC, false, value::mapped_boolean)? {
+            return Err(Error::option(format!(
+                "{ASYNC} is not supported: a plan and a commit are on the disk before the query goes on, so that a \
+                 restart repeats as little as can be. Set it to false"
+            )));
         }
         if raw.client("bootstrap.servers").is_none() {
             return Err(Error::option(
@@ -132,6 +139,7 @@ fn tasks(name: &str, text: &str) -> Result<NonZeroU32> {
     })
 }
 
+const ASYNC: &str = "asyncProgressTrackingEnabled";
 /// Each task has a producer with connections and memory of its own.
 const MOST_TASKS: u32 = 128;
 

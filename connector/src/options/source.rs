@@ -1,8 +1,10 @@
 //! The options of the source, parsed in the order in which Spark finds fault.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::builder::SourceOptionsBuilder;
+use super::engine::Engine;
 use super::limits::{self, NoMatch, OffsetsLimit};
 use super::pairs::Pairs;
 use super::pattern::TopicPattern;
@@ -53,6 +55,7 @@ pub struct SourceOptions {
     fetch_retry: FetchRetry,
     group_id_prefix: Option<String>,
     pools: PoolOptions,
+    engine: Engine,
     tokens: TokenSettings,
     client: Pairs,
     warnings: Vec<String>,
@@ -84,6 +87,7 @@ impl SourceOptions {
             ReadMode::Stream => refuse_ends(&raw).map(|()| None)?,
         };
         let (topics, split, min_offsets, max_offsets) = general(&raw)?;
+        let engine = Engine::from_raw(&raw)?;
         let (starting, ending, no_match) = match batch {
             Some(limits) => limits,
             None => {
@@ -106,10 +110,11 @@ impl SourceOptions {
             max_offsets,
             min_offsets,
             max_trigger_delay: raw.parsed("maxTriggerDelay", MAX_TRIGGER_DELAY, value::time)?,
-            poll_timeout: raw.parsed("kafkaConsumer.pollTimeoutMs", POLL_TIMEOUT, value::millis)?,
+            poll_timeout: raw.parsed(POLL, engine.network_timeout, value::millis)?,
             fetch_retry: fetch_retry(&raw)?,
             group_id_prefix: raw.get("groupIdPrefix").map(str::to_owned),
             pools: PoolOptions::from_raw(&raw)?,
+            engine,
             warnings: warnings(&raw, mode),
             tokens: raw.login()?,
             client: Pairs(raw.into_client()),
@@ -192,6 +197,11 @@ impl SourceOptions {
     /// `kafka.group.id`, if it was given.
     pub fn group_id(&self) -> Option<&str> {
         self.client.iter().find(|(key, _)| key == "group.id").map(|(_, group)| group.as_str())
+    }
+
+    /// How many batches stay in the logs of a query's checkpoint.
+    pub fn retained_batches(&self) -> NonZeroU32 {
+        self.engine.retained_batches
     }
 
     /// What is kept from one read to the next.
@@ -334,9 +344,11 @@ fn warnings(raw: &RawOptions, mode: ReadMode) -> Vec<String> {
             (ReadMode::Stream, Scope::Batch) => {
                 warnings.push(format!("{} has no effect in a stream", row.name));
             }
+            (_, Scope::Nowhere) => warnings.push(format!("{} has no effect", row.name)),
             _ => {}
         }
     }
+    warnings.extend(Engine::warnings(raw));
     if raw.client("group.id").is_some() {
         warnings.push(
             "kafka.group.id is shared with whoever else uses that group; two queries of one group may disturb each other"
@@ -366,8 +378,7 @@ const REJECTED: [(&str, &str); 5] = [
     ("enable.auto.commit", " as no offsets are committed: the checkpoint holds them. Take it away"),
     ("interceptor.classes", " as interceptors could change what is read. Take it away"),
 ];
-/// Spark's `spark.network.timeout`.
-const POLL_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL: &str = "kafkaConsumer.pollTimeoutMs";
 const MAX_TRIGGER_DELAY: Duration = Duration::from_secs(15 * 60);
 const FETCH_ATTEMPTS: i32 = 3;
 const FETCH_INTERVAL: Duration = Duration::from_secs(1);

@@ -158,6 +158,22 @@ rows! {
     "spark.kafka.consumer.fetchedData.cache.timeout", with_fetched_cache_timeout(std::time::Duration), Both, "5m";
     /// How often waiting batches are looked at; 0 for never.
     "spark.kafka.consumer.fetchedData.cache.evictorThreadRunInterval", with_fetched_cache_look_interval(std::time::Duration), Both, "1m";
+    /// How long a read waits without `kafkaConsumer.pollTimeoutMs`: whole seconds, or a string such as `120s`.
+    "spark.network.timeout", with_network_timeout(&str), Both, "120s";
+    /// How many batches stay in the checkpoint's logs.
+    "spark.sql.streaming.minBatchesToRetain", with_min_batches_to_retain(i32), Stream, "100";
+    /// Only `false`, or without an effect: offsets are asked for with the right Describe alone. Refused with `subscribePattern`.
+    "spark.sql.streaming.kafka.useDeprecatedOffsetFetching", with_deprecated_offset_fetching(bool), Both, "false";
+    /// Only `true`, or without an effect: a new query never starts on the files of another.
+    "spark.sql.streaming.verifyCheckpointDirectoryEmptyOnStart", with_verified_checkpoint(bool), Stream, "true";
+    /// Only 1: the version of the commits that are written.
+    "spark.sql.streaming.stateStore.checkpointFormatVersion", with_checkpoint_format_version(i32), Stream, "1";
+    /// Only 1: the version of the plans that are written.
+    "spark.sql.streaming.offsetLog.formatVersion", with_offset_log_format_version(i32), Stream, "1";
+    /// Has no effect: there is one reader for batches.
+    "spark.sql.sources.useV1SourceList", with_v1_source_list(&str), Nowhere, "none";
+    /// Has no effect: there is one reader for streams.
+    "spark.sql.streaming.disabledV2MicroBatchReaders", with_disabled_v2_readers(&str), Nowhere, "none";
 }
 
 rows! {
@@ -174,4 +190,12 @@ rows! {
     "spark.kafka.producer.cache.evictorThreadRunInterval", with_producer_cache_look_interval(std::time::Duration), Both, "1m";
     /// Has no effect, as in Spark: headers are written whenever there is a column of that name.
     "includeHeaders", with_include_headers(bool), Nowhere, "false";
+    /// Only `false`: a plan and a commit are on the disk before the query goes on.
+    "asyncProgressTrackingEnabled", with_async_progress_tracking(bool), Stream, "false";
+    /// Has no effect, since progress is never written behind the batch.
+    "asyncProgressTrackingCheckpointIntervalMs", with_async_progress_interval(i64), Nowhere, "1000";
+    /// Has no effect: there is one writer for batches.
+    "spark.sql.sources.useV1SourceList", with_v1_source_list(&str), Nowhere, "none";
+    /// Has no effect: there is one writer for streams.
+    "spark.sql.streaming.disabledV2Writers", with_disabled_v2_writers(&str), Nowhere, "none";
 }

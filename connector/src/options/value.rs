@@ -135,13 +135,24 @@ pub(super) fn millis(name: &str, text: &str) -> Result<Duration> {
 
 /// Spark's time string: a whole number and one of `us`, `ms`, `s`, `m`, `min`, `h`, `d`; milliseconds without a unit.
 pub(super) fn time(name: &str, text: &str) -> Result<Duration> {
+    time_in(name, text, 1000)
+}
+
+/// The same, in seconds without a unit.
+pub(crate) fn time_in_seconds(name: &str, text: &str) -> Result<Duration> {
+    time_in(name, text, 1_000_000)
+}
+
+/// A time string, and how many microseconds it counts in without a unit.
+fn time_in(name: &str, text: &str, bare: u64) -> Result<Duration> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.strip_prefix('-').unwrap_or(&lower);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let (number, unit) = digits.split_at(end);
     let micros: Option<u64> = match unit {
+        "" => Some(bare),
         "us" => Some(1),
-        "ms" | "" => Some(1000),
+        "ms" => Some(1000),
         "s" => Some(1_000_000),
         "m" | "min" => Some(60 * 1_000_000),
         "h" => Some(3600 * 1_000_000),

@@ -263,6 +263,7 @@ impl<S: StreamSource> Query<S> {
         let batch = self.batch;
         let step = Instant::now();
         let options = self.source.options();
+        let retained = options.retained_batches();
         let pieces = plan::pieces(options, &self.start, &end, &initial)?;
         durations.query_planning = step.elapsed();
 
@@ -274,7 +275,7 @@ impl<S: StreamSource> Query<S> {
             let entry = self.carried.clone();
             on_disk(&self.checkpoint, move |c| c.write_offsets(batch, &entry)).await?;
         }
-        on_disk(&self.checkpoint, move |c| c.purge(batch)).await?;
+        on_disk(&self.checkpoint, move |c| c.purge(batch, retained)).await?;
         durations.wal_commit = step.elapsed();
 
         let step = Instant::now();

@@ -23,8 +23,8 @@ use tokio::time::Instant;
 
 use crate::options::{ProducerPoolOptions, SinkOptions};
 
-/// What a producer was made with: every option of the client, sorted by name, login settings included, and the
-/// partitioner. Two that differ in anything are two producers; so a renewed credential gets a new one.
+/// What a producer was made with: every option of the client, sorted by name, where its logins and tokens come from,
+/// and the partitioner. Two that differ in anything are two producers; so another login in the options gets a new one.
 ///
 /// `Debug` shows names only: a value may be a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -257,7 +257,7 @@ impl Drop for State {
 
 impl Hash for ProducerKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // A partitioner has no value to hash; equality tells them apart.
+        // The rest seldom differs where these agree, and equality tells it apart.
         self.settings.hash(state);
     }
 }

@@ -37,6 +37,20 @@ pub(crate) async fn b039_b050_a_plan_that_is_read_again_sees_new_records_but_kee
     }
 }
 
+pub(crate) async fn b047_a_start_above_the_end_that_a_time_stands_for_is_refused(ground: &Ground) {
+    let t = ground.create("t", 1).await;
+    for (time, value) in [(100, "0"), (200, "1"), (300, "2"), (400, "3")] {
+        ground.write(&t, 0, time, &[value]).await;
+    }
+    let start = each(&t, &[(0, 3)]);
+    let options = [("subscribe", &*t), ("startingOffsets", &start), ("endingTimestamp", "200")];
+    let error = ground.values(&options).await.unwrap_err();
+    let text = format!(
+        "The resolved start offset 3 is greater than the resolved end offset 1 for topic {t} partition 0."
+    );
+    assert!(error.message().starts_with(&text), "{error}");
+}
+
 pub(crate) async fn b085_a_stream_starts_in_each_partition_where_it_is_told(ground: &Ground) {
     let t = ground.create("t", 5).await;
     for partition in 0..5 {
@@ -123,4 +137,20 @@ pub(crate) async fn b118_a_new_partition_waits_with_what_it_still_has(ground: &G
     end.extend(offsets(&second, &[(0, 55)]));
     assert_eq!(progress[0].source.end, Some(end));
     assert_eq!(progress.iter().map(|batch| batch.input_rows).sum::<u64>(), 20);
+}
+
+pub(crate) async fn b191_as_many_batches_stay_in_the_logs_as_the_option_says(ground: &Ground) {
+    let t = ground.create("t", 1).await;
+    ground.write(&t, 0, 1, &numbers(0, 5)).await;
+    let one = ("maxOffsetsPerTrigger", "1");
+    let retain = ("spark.sql.streaming.minBatchesToRetain", "2");
+    let job = Job::at(ground);
+    job.drain(&[("subscribe", &*t), EARLIEST, one, retain]).await.unwrap();
+    assert_eq!(job.offsets().len(), 5);
+    for log in ["offsets", "commits"] {
+        let files = std::fs::read_dir(job.checkpoint().join(log)).unwrap();
+        let mut batches: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        batches.sort();
+        assert_eq!(batches, ["2", "3", "4"], "{log}");
+    }
 }

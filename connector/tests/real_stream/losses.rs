@@ -1,5 +1,7 @@
 //! Records that are gone before they were read: refused by name, or left out, never read twice.
 
+use std::error::Error as _;
+
 use klamm_connector::error::{Error, ErrorKind, Result};
 use klamm_connector::query::Trigger;
 use klamm_connector::source::ReadOrder;
@@ -213,4 +215,29 @@ pub(crate) async fn b143_a_topic_that_is_deleted_before_it_is_read_is_a_loss(gro
     assert!(is_unreadable(&error, "[0, 2)", &t), "{error}");
     let (_, rows) = read_deleted(ground, "false").await;
     assert_eq!(rows.unwrap(), [(0, 0, Some("2".into()))]);
+}
+
+/// The reader that is kept knows the topic by an id that is another's now; one after a restart sees only offsets.
+pub(crate) async fn b143_b268_a_running_query_notices_that_a_topic_was_made_anew(ground: &Ground) {
+    for fail in ["true", "false"] {
+        let t = ground.create(&format!("t-{fail}"), 1).await;
+        ground.write(&t, 0, 1, &numbers(0, 3)).await;
+        let job = Job::at(ground);
+        let options = [("subscribe", &*t), EARLIEST, ("failOnDataLoss", fail)];
+        let mut query = job.start(Trigger::AsSoonAsData, &options).await.unwrap();
+        query.next().await.unwrap().unwrap();
+        assert_eq!(job.values(), ["0", "1", "2"]);
+        ground.make_anew(&t, 1).await;
+        ground.write(&t, 0, 1, &numbers(100, 105)).await;
+        let next = query.next().await.unwrap();
+        if fail == "true" {
+            let error = next.unwrap_err();
+            assert!(is_unreadable(&error, "[3, 5)", &t), "{error}");
+            let cause = error.source().unwrap().to_string();
+            assert!(cause.contains("the topic was deleted and made anew"), "{cause}");
+            drop(query);
+            job.drain(&options).await.unwrap();
+        }
+        assert_eq!(job.values(), ["103", "104"]);
+    }
 }

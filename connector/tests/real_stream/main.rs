@@ -34,11 +34,13 @@ macro_rules! everywhere {
 everywhere! {
     batches:
         b039_b050_a_plan_that_is_read_again_sees_new_records_but_keeps_explicit_ends,
+        b047_a_start_above_the_end_that_a_time_stands_for_is_refused,
         b085_a_stream_starts_in_each_partition_where_it_is_told,
         b093_b112_b113_a_limit_is_shared_by_what_waits_in_each_partition,
         b097_b098_a_run_over_what_is_available_does_not_see_what_comes_meanwhile,
         b103_b125_one_batch_with_all_there_is_knows_no_limit,
-        b118_a_new_partition_waits_with_what_it_still_has;
+        b118_a_new_partition_waits_with_what_it_still_has,
+        b191_as_many_batches_stay_in_the_logs_as_the_option_says;
     direct:
         b236_a_stream_starts_where_it_is_told_and_else_at_the_earliest,
         b237_a_pattern_selects_topics_by_their_whole_name,
@@ -58,7 +60,8 @@ everywhere! {
         b136_what_vanished_and_is_there_again_is_read,
         b139_b142_a_head_that_expires_while_it_is_read_is_left_out_and_nothing_comes_twice,
         b141_an_end_that_does_not_come_is_a_loss_once_the_time_is_over,
-        b143_a_topic_that_is_deleted_before_it_is_read_is_a_loss;
+        b143_a_topic_that_is_deleted_before_it_is_read_is_a_loss,
+        b143_b268_a_running_query_notices_that_a_topic_was_made_anew;
     times:
         b009_b011_who_sets_the_time_is_told_and_found_by,
         b022_b025_b026_timestamps_find_the_first_record_at_or_after,

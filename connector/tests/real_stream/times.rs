@@ -105,6 +105,10 @@ pub(crate) async fn b029_the_protocols_own_numbers_pass_as_timestamps(ground: &G
     assert_eq!(read("endingOffsetsByTimestamp", &ends).await.unwrap(), ["a", "b", "c"]);
     // From the record with the largest timestamp on.
     assert_eq!(read("startingTimestamp", "-3").await.unwrap(), ["b", "c", "b", "c"]);
+    let empty = ground.create("empty", 1).await;
+    let read = ground.values(&[("subscribe", &*empty), ("startingTimestamp", "-3")]).await;
+    let text = format!("No offset matched from request of topic-partition {empty}-0");
+    assert!(read.unwrap_err().message().starts_with(&text));
 }
 
 pub(crate) async fn b009_b011_who_sets_the_time_is_told_and_found_by(ground: &Ground) {

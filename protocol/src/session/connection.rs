@@ -525,12 +525,11 @@ impl Connection {
 }
 
 impl Default for ConnectionOptions {
-    /// 100 MiB a frame, 64 KiB until the handshake and the login are over, five requests in flight,
-    /// nine minutes idle.
+    /// 100 MiB a frame, 1 MiB before the handshake, five requests in flight, nine minutes idle.
     fn default() -> Self {
         Self {
             max_frame: 100 << 20,
-            max_handshake_frame: 64 << 10,
+            max_handshake_frame: 1 << 20,
             max_in_flight: 5,
             max_idle: Some(Duration::from_secs(540)),
         }

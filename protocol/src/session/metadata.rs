@@ -172,7 +172,8 @@ impl Metadata {
             Some(known) if *known || !create => {}
             Some(known) => {
                 *known = true;
-                self.urgent = true;
+                // One that was there is asked for again after the usual pause.
+                self.urgent |= !self.view.topics.contains_key(topic);
             }
             None => {
                 self.wanted.insert(Arc::from(topic), create);
@@ -277,7 +278,8 @@ impl Metadata {
         // A topic that was there and is deleted must not rise again by a refresh, unless somebody
         // wants it anew.
         for (name, create) in &mut self.wanted {
-            *create &= !view.topics.get(name).is_some_and(|topic| topic.error.is_ok());
+            let there = |topic: &Arc<Topic>| topic.error.is_ok() && !topic.partitions.is_empty();
+            *create &= !view.topics.get(name).is_some_and(there);
         }
         let changed = *self.view != view;
         if changed {

@@ -8,6 +8,7 @@ mod fetch;
 mod followers;
 mod groups;
 mod harness;
+mod login;
 mod produce;
 mod sessions;
 mod transactions;

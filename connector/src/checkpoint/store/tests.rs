@@ -1,5 +1,6 @@
 use std::fs;
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,6 +17,9 @@ fn entry(offset: i64) -> OffsetsEntry {
     OffsetsEntry::new(offsets(&[("t", 0, offset)]), 1)
 }
 
+/// As many as Spark keeps by itself.
+const HUNDRED: NonZeroU32 = NonZeroU32::new(100).unwrap();
+
 /// Plans and commits batches `from` to `until`; each takes ten offsets.
 fn run(checkpoint: &Checkpoint, from: i64, until: i64) -> Result<()> {
     for batch in from..until {
@@ -25,7 +29,7 @@ fn run(checkpoint: &Checkpoint, from: i64, until: i64) -> Result<()> {
         if checkpoint.offsets(batch)?.is_none() {
             checkpoint.write_offsets(batch, &entry((batch + 1) * 10))?;
         }
-        checkpoint.purge(batch)?;
+        checkpoint.purge(batch, HUNDRED)?;
         checkpoint.write_commit(batch, 0)?;
     }
     Ok(())
@@ -79,12 +83,22 @@ fn b191_a_hundred_batches_are_kept() {
     let checkpoint = open(dir.path());
     run(&checkpoint, 0, 3).unwrap();
     fs::write(dir.path().join("offsets/.0.crc"), b"x").unwrap();
-    checkpoint.purge(100).unwrap();
+    checkpoint.purge(100, HUNDRED).unwrap();
     assert!(dir.path().join("offsets/0").exists());
-    checkpoint.purge(102).unwrap();
+    checkpoint.purge(102, HUNDRED).unwrap();
     assert!(!dir.path().join("offsets/.0.crc").exists());
     let left = |log: &str| fs::read_dir(dir.path().join(log)).unwrap().count();
     assert_eq!((left("offsets"), left("commits")), (1, 1));
+}
+
+#[test]
+fn b191_fewer_batches_are_kept_if_so_asked_but_never_less_than_a_restart_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = open(dir.path());
+    run(&checkpoint, 0, 6).unwrap();
+    checkpoint.purge(6, NonZeroU32::MIN).unwrap();
+    assert!(!dir.path().join("offsets/4").exists() && !dir.path().join("commits/4").exists());
+    assert!(dir.path().join("offsets/5").exists() && dir.path().join("commits/5").exists());
 }
 
 #[test]

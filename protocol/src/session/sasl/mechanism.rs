@@ -51,6 +51,10 @@ pub enum MechanismError {
     Iterations(u64),
     /// The proof is wrong: whoever answers does not know the password.
     Signature,
+    /// The proof is wrong: whoever answers could not read the ticket that it was shown.
+    NoServiceKey,
+    /// It insists on encrypting what follows in the mechanism's own way, which Kafka does not do.
+    SecurityLayer,
     /// The other side names an error of its own.
     Error(String),
     /// It took a login that it had complained of.
@@ -85,6 +89,10 @@ impl fmt::Display for MechanismError {
             Self::Signature => {
                 f.write_str("its signature is wrong, so it does not know the password")
             }
+            Self::NoServiceKey => {
+                f.write_str("its proof is wrong, so it does not have the key of the service")
+            }
+            Self::SecurityLayer => f.write_str("it insists on a security layer"),
             Self::Error(words) => write!(f, "it says {words}"),
             Self::Contradiction => f.write_str("it takes a token that it complained of"),
         }
