@@ -286,6 +286,9 @@ async fn b224_tokens_log_in_by_scram_alone() {
     assert!(error.message().starts_with(said), "{error}");
     let error = connect(&servers, &all).await.map(|_| ()).unwrap_err();
     assert!(error.message().starts_with(said), "before anything is contacted: {error}");
+    let misspelt = client(&[("bootstrap.servers", "b1:9093"), ("client.idd", "x")]);
+    let error = connect(&misspelt, &all).await.map(|_| ()).unwrap_err();
+    assert!(error.message().contains("did you mean 'client.id'?"), "likewise: {error}");
 }
 
 #[test]

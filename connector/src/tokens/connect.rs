@@ -40,9 +40,24 @@ pub async fn connect(client: &[(String, String)], settings: &TokenSettings) -> R
         check_login(client, settings)?;
         return open(config(&hidden(client))?).await;
     };
-    apply::check_mechanism(cluster)?;
+    let hash = hash(cluster)?;
+    // With a stand-in, so that an option that is wrong is found before anything is contacted.
+    config(&hidden(&by_token(client, cluster, settings, stand_in())?))?;
     let token = obtain(cluster, settings, None).await?;
-    by_token(client, cluster, settings, token).await
+    let mut renewal = Renewal::new(settings);
+    renewal.obtained(now_ms(), token.expires_ms);
+    let current = SharedCredentials::new(credentials(hash, &token));
+    let options = by_token(client, cluster, settings, token)?;
+    for (name, value) in &options {
+        let value = redact(name, Some(value)).unwrap_or_default();
+        tracing::debug!(cluster = cluster.id, name, value, "logging in by a delegation token");
+    }
+    let config = config(&hidden(&options))?;
+    let task = tokio::spawn(keep(cluster.clone(), settings.clone(), renewal, current.clone()));
+    // The same login, from a place where it can be replaced.
+    let config = config.with_sasl_jaas_config(None).with_credentials(LiveToken { current, task });
+    sleep(SETTLE).await;
+    open(config).await
 }
 
 /// The cluster whose token this client needs.
@@ -59,29 +74,20 @@ fn wanted<'a>(
     Ok(found.filter(|_| value(client, PROTOCOL).is_none_or(has_login)))
 }
 
-async fn by_token(
+/// The options of a client that logs in by a token.
+fn by_token(
     client: &[(String, String)],
     cluster: &ClusterSettings,
     settings: &TokenSettings,
     token: DelegationToken,
-) -> Result<Client> {
-    let hash = hash(cluster)?;
-    let mut renewal = Renewal::new(settings);
-    renewal.obtained(now_ms(), token.expires_ms);
-    let current = SharedCredentials::new(credentials(hash, &token));
+) -> Result<Vec<(String, String)>> {
     let mut tokens = TokenStore::default();
     tokens.add(token_service(&cluster.id), token);
-    let options = apply::apply(client, settings, &tokens, GlobalLogin::Absent)?;
-    for (name, value) in &options {
-        let value = redact(name, Some(value)).unwrap_or_default();
-        tracing::debug!(cluster = cluster.id, name, value, "logging in by a delegation token");
-    }
-    let task = tokio::spawn(keep(cluster.clone(), settings.clone(), renewal, current.clone()));
-    let live = LiveToken { current, task };
-    // The same login, from a place where it can be replaced.
-    let config = config(&hidden(&options))?.with_sasl_jaas_config(None).with_credentials(live);
-    sleep(SETTLE).await;
-    open(config).await
+    apply::apply(client, settings, &tokens, GlobalLogin::Absent)
+}
+
+fn stand_in() -> DelegationToken {
+    DelegationToken { id: "id".to_owned(), hmac: Secret::from("aG1hYw=="), expires_ms: 0 }
 }
 
 /// A token that is replaced until nobody uses it any more.
@@ -138,6 +144,7 @@ fn credentials(hash: ScramHash, token: &DelegationToken) -> Credentials {
 }
 
 fn hash(cluster: &ClusterSettings) -> Result<ScramHash> {
+    apply::check_mechanism(cluster)?;
     let known = SaslMechanism::ALL.iter().filter(|one| one.name() == cluster.mechanism);
     known.filter_map(|one| one.scram_hash()).next().ok_or_else(|| {
         Error::option(format!(
