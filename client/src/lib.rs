@@ -15,8 +15,8 @@
 //!
 //! From the bottom to the top; a module names only those above it in this list:
 //!
-//! 1. [`error`], [`credentials`], [`mod@config`]: one error, who this client is, one table of options
-//!    with Kafka's spellings.
+//! 1. [`error`], [`kerberos`], [`credentials`], [`mod@config`]: one error, Kerberos without a network,
+//!    who this client is, one table of options with Kafka's spellings.
 //! 2. [`tls`]: keys and certificates, and what each failure of TLS means.
 //! 3. [`net`]: byte streams, the loop that owns each, and logging in over it.
 //! 4. [`login`]: where credentials come from, as the options say.

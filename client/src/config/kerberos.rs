@@ -23,7 +23,8 @@ pub(crate) struct KerberosPlan {
 pub(crate) enum KeyPlace {
     /// A file of keys, and whose is to be used.
     Keytab { path: String, principal: Principal },
-    /// A file of tickets that somebody else keeps fresh; `None` for the one that `KRB5CCNAME` names.
+    /// A file of tickets that somebody else keeps fresh; `None` for the one that `KRB5CCNAME` names, or
+    /// that `kinit` makes by itself.
     Cache { path: Option<String>, principal: Option<Principal> },
 }
 

@@ -100,7 +100,7 @@ fn keys(path: &str, client: &Principal) -> Result<Vec<Entry>> {
 /// As MIT's library looks for it.
 fn cache_path(path: Option<&str>) -> Result<String> {
     let named = path.map(str::to_owned).or_else(|| std::env::var("KRB5CCNAME").ok());
-    let Some(named) = named else {
+    let Some(named) = named.or_else(default_cache) else {
         return Err(Error::new(ErrorKind::Config, "nothing says where the ticket cache is")
             .with_hint("write ticketCache=\"...\" in sasl.jaas.config, or set KRB5CCNAME"));
     };
@@ -112,6 +112,18 @@ fn cache_path(path: Option<&str>) -> Result<String> {
         }
         _ => Ok(named),
     }
+}
+
+/// Where `kinit` puts it if nobody says otherwise.
+fn default_cache() -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let process = std::fs::metadata("/proc/self").ok()?;
+        Some(format!("/tmp/krb5cc_{}", process.uid()))
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 fn cached(path: &str) -> Result<Ticket> {
