@@ -156,10 +156,6 @@ impl ProducerPool {
     }
 
     /// Forgets all producers. Those that are idle are closed now, those in use once nobody holds them any more.
-    #[expect(
-        clippy::mutable_key_type,
-        reason = "what changes in a key is a regex's scratch memory"
-    )]
     pub fn clear(&self) {
         let entries = std::mem::take(&mut self.0.lock().entries);
         // Outside of the lock: what nobody holds is closed.
