@@ -68,7 +68,23 @@ fn connections_log_in_anew_with_new_tickets_without_an_error() {
     // Not one for each login: a ticket serves until four fifths of its life are over.
     assert!((3..=6).contains(&first), "{first} tickets of the first kind");
     assert!((3..=6).contains(&second), "{second} tickets for brokers");
+
+    let keytab = secured.keytab("a19", "-maxlife 30s");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let client = runtime.block_on(works(secured.options("LOGIN", &with_keytab(&keytab, "a19"))));
+    let begun = tokio::time::Instant::now();
+    let at = |second| begun + Duration::from_secs(second);
     secured.kdc.stop();
+    runtime.block_on(async {
+        // Its time for being replaced has come, and nobody is there to do it.
+        tokio::time::sleep_until(at(25)).await;
+        // Kept, so that it is not handed out again.
+        let held = client.cluster().dedicated(1, at(40)).await.expect("the old ticket holds");
+        tokio::time::sleep_until(at(31)).await;
+        let error = client.cluster().dedicated(1, at(40)).await.expect_err("it has ended");
+        assert!(error.is_retriable() && error.to_string().contains("no KDC answers"), "{error}");
+        drop(held);
+    });
 }
 
 #[test]
