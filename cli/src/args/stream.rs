@@ -94,7 +94,10 @@ Source options (-o), those of Spark's Kafka guides:
   loss    failOnDataLoss (true: records that are gone end the query with status 3)
   rows    includeHeaders
   tuning  kafkaConsumer.pollTimeoutMs, fetchOffset.numRetries, fetchOffset.retryIntervalMs,
-          groupIdPrefix, spark.kafka.consumer.cache.*, spark.kafka.consumer.fetchedData.cache.*
+          groupIdPrefix, spark.kafka.consumer.cache.*, spark.kafka.consumer.fetchedData.cache.*,
+          spark.network.timeout, minBatchesToRetain
+  logins  java.security.auth.login.config, spark.kafka.clusters.*, spark.kerberos.keytab,
+          spark.kerberos.principal
   client  kafka.*, such as kafka.security.protocol or kafka.isolation.level
 
 Sink options (-O):

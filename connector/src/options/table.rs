@@ -191,7 +191,7 @@ rows! {
     /// Has no effect, as in Spark: headers are written whenever there is a column of that name.
     "includeHeaders", with_include_headers(bool), Nowhere, "false";
     /// Only `false`: a plan and a commit are on the disk before the query goes on.
-    "asyncProgressTrackingEnabled", with_async_progress_tracking(bool), Stream, "false";
+    "asyncProgressTrackingEnabled", with_async_progress_tracking(bool), Nowhere, "false";
     /// Has no effect, since progress is never written behind the batch.
     "asyncProgressTrackingCheckpointIntervalMs", with_async_progress_interval(i64), Nowhere, "1000";
     /// Has no effect: there is one writer for batches.
