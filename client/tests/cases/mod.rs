@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klamm_client::admin::NewTopic;
 use klamm_client::{Client, Error, Result, TopicPartition};
+use klamm_protocol::code::ErrorCode;
 use klamm_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use klamm_protocol::records::{BatchBuilder, BatchOptions, ProducerStamp, RecordParts};
 use tokio::time::Instant;
@@ -42,8 +43,6 @@ pub async fn write(
     stamp: Option<ProducerStamp>,
 ) {
     let known = client.cluster().topic(&at.topic, soon()).await.unwrap();
-    let leader = client.view().leader(&at.topic, at.partition).unwrap().broker;
-    let handle = client.cluster().broker(leader, soon()).await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let mut builder = BatchBuilder::new(BatchOptions::default());
     for _ in 0..records {
@@ -65,11 +64,20 @@ pub async fn write(
         timeout_ms: 30_000,
         topic_data: vec![topic],
     };
-    // Version 11 is the last that asks for the partition to be in its transaction beforehand.
-    let version = handle.version_up_to::<ProduceRequest>(11).unwrap();
-    let response = handle.request_in(&request, version, soon()).await.unwrap();
-    let told = &response.responses[0].partition_responses[0];
-    assert!(told.error_code.is_ok(), "{told:?}");
+    settled(async || {
+        let leader = client.view().leader(&at.topic, at.partition)?.broker;
+        let handle = client.cluster().broker(leader, soon()).await.unwrap();
+        // Version 11 is the last that asks for the partition to be in its transaction beforehand.
+        let version = handle.version_up_to::<ProduceRequest>(11).unwrap();
+        let response = handle.request_in(&request, version, soon()).await.unwrap();
+        let told = &response.responses[0].partition_responses[0];
+        if told.error_code == ErrorCode::NOT_LEADER_OR_FOLLOWER {
+            return None;
+        }
+        assert!(told.error_code.is_ok(), "{told:?}");
+        Some(())
+    })
+    .await;
 }
 
 /// Asks until the answer has come about, since brokers learn of changes a moment after the
