@@ -48,11 +48,13 @@
 #![deny(missing_docs)]
 
 pub mod admin;
+mod big_endian;
 mod client;
 pub mod cluster;
 pub mod config;
 pub mod consumer;
 pub mod credentials;
+mod der;
 pub mod error;
 mod jwt;
 pub mod kerberos;

@@ -7,6 +7,7 @@ use super::crypto::{Etype, Key};
 use super::error::KerberosError;
 use super::messages::Ticket;
 use super::principal::Principal;
+use crate::big_endian::BigEndian;
 
 /// The ticket with which one asks for others, of whoever has put the cache there.
 ///
@@ -15,16 +16,16 @@ use super::principal::Principal;
 /// [`KerberosError::Malformed`] for a file of another form, or without such a ticket;
 /// [`KerberosError::Encryption`] for a ticket that is encrypted in another way than with AES.
 pub fn parse(bytes: &[u8]) -> Result<Ticket, KerberosError> {
-    let mut bytes = Bytes(bytes);
+    let mut bytes = BigEndian(bytes);
     if bytes.array() != Some([5, 4]) {
         return Err(KerberosError::Malformed("it is no ticket cache of version 4, so it"));
     }
-    let head = bytes.array().map(u16::from_be_bytes).ok_or(BROKEN)?;
+    let head = bytes.u16().ok_or(BROKEN)?;
     bytes.take(head.into()).ok_or(BROKEN)?;
     let owner = principal(&mut bytes).ok_or(BROKEN)?;
     let wanted = Principal::ticket_service(&owner.realm);
     let mut found = None;
-    while !bytes.0.is_empty() {
+    while !bytes.is_empty() {
         let (client, service, etype, key, end, ticket) = credential(&mut bytes).ok_or(BROKEN)?;
         if client == owner && service == wanted {
             let etype = Etype::of_number(etype)?;
@@ -38,60 +39,40 @@ pub fn parse(bytes: &[u8]) -> Result<Ticket, KerberosError> {
 
 type Credential<'a> = (Principal, Principal, i32, &'a [u8], SystemTime, &'a [u8]);
 
-fn credential<'a>(bytes: &mut Bytes<'a>) -> Option<Credential<'a>> {
+fn credential<'a>(bytes: &mut BigEndian<'a>) -> Option<Credential<'a>> {
     let (client, service) = (principal(bytes)?, principal(bytes)?);
-    let etype = u16::from_be_bytes(bytes.array()?);
-    let key = bytes.counted()?;
+    let etype = bytes.u16()?;
+    let key = bytes.long()?;
     let [_authenticated, _start, end, _renewable] =
-        [bytes.array::<4>()?, bytes.array::<4>()?, bytes.array::<4>()?, bytes.array::<4>()?];
-    let end = UNIX_EPOCH + Duration::from_secs(u32::from_be_bytes(end).into());
+        [bytes.u32()?, bytes.u32()?, bytes.u32()?, bytes.u32()?];
+    let end = UNIX_EPOCH + Duration::from_secs(end.into());
     let _flags = bytes.array::<5>()?;
     // Addresses, and what was said about rights.
     for _ in 0..2 {
-        let count = u32::from_be_bytes(bytes.array()?);
+        let count = bytes.u32()?;
         for _ in 0..count {
-            bytes.array::<2>()?;
-            bytes.counted()?;
+            bytes.u16()?;
+            bytes.long()?;
         }
     }
-    let ticket = bytes.counted()?;
-    let _second = bytes.counted()?;
+    let ticket = bytes.long()?;
+    let _second = bytes.long()?;
     Some((client, service, etype.into(), key, end, ticket))
 }
 
-fn principal(bytes: &mut Bytes<'_>) -> Option<Principal> {
-    let _kind = bytes.array::<4>()?;
-    let count = u32::from_be_bytes(bytes.array()?);
-    let realm = bytes.text()?;
+fn principal(bytes: &mut BigEndian<'_>) -> Option<Principal> {
+    let _kind = bytes.u32()?;
+    let count = bytes.u32()?;
+    let realm = text(bytes)?;
     let mut components = Vec::new();
     for _ in 0..count {
-        components.push(bytes.text()?);
+        components.push(text(bytes)?);
     }
     Some(Principal { components, realm })
 }
 
-/// What is left to read.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn counted(&mut self) -> Option<&'a [u8]> {
-        let length = u32::from_be_bytes(self.array()?);
-        self.take(usize::try_from(length).ok()?)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        self.counted().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    }
+fn text(bytes: &mut BigEndian<'_>) -> Option<String> {
+    bytes.long().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 const BROKEN: KerberosError = KerberosError::Malformed("an entry of the ticket cache");

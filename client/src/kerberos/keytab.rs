@@ -4,6 +4,7 @@
 use super::crypto::{Etype, Key};
 use super::error::KerberosError;
 use super::principal::Principal;
+use crate::big_endian::BigEndian;
 
 /// The keys of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +28,9 @@ impl Keytab {
     ///
     /// [`KerberosError::Malformed`] for anything that is no such file, whole.
     pub fn parse(bytes: &[u8]) -> Result<Self, KerberosError> {
-        let mut rest = Bytes(bytes.strip_prefix(&[5, 2]).ok_or(NO_KEYTAB)?);
+        let mut rest = BigEndian(bytes.strip_prefix(&[5, 2]).ok_or(NO_KEYTAB)?);
         let mut entries = Vec::new();
-        while !rest.0.is_empty() {
+        while !rest.is_empty() {
             let length = i32::from_be_bytes(rest.array().ok_or(BROKEN)?);
             if length == 0 {
                 break;
@@ -37,7 +38,7 @@ impl Keytab {
             let size = usize::try_from(length.unsigned_abs()).map_err(|_| BROKEN)?;
             let place = rest.take(size).ok_or(BROKEN)?;
             if length > 0 {
-                entries.push(entry(Bytes(place)).ok_or(BROKEN)?);
+                entries.push(entry(BigEndian(place)).ok_or(BROKEN)?);
             }
         }
         Ok(Self(entries))
@@ -56,19 +57,19 @@ impl Keytab {
     }
 }
 
-fn entry(mut bytes: Bytes<'_>) -> Option<Entry> {
-    let count = u16::from_be_bytes(bytes.array()?);
-    let realm = bytes.text()?;
+fn entry(mut bytes: BigEndian<'_>) -> Option<Entry> {
+    let count = bytes.u16()?;
+    let realm = text(&mut bytes)?;
     let mut components = Vec::new();
     for _ in 0..count {
-        components.push(bytes.text()?);
+        components.push(text(&mut bytes)?);
     }
     let [_kind, _written] = [bytes.array::<4>()?, bytes.array::<4>()?];
     let [short_version] = bytes.array()?;
-    let etype = u16::from_be_bytes(bytes.array()?);
-    let key = bytes.counted()?;
+    let etype = bytes.u16()?;
+    let key = bytes.short()?;
     // Newer files have a second version, for more than 255 of them.
-    let version = bytes.array().map(u32::from_be_bytes).filter(|version| *version > 0);
+    let version = bytes.u32().filter(|version| *version > 0);
     let key = match Etype::of_number(etype.into()) {
         Ok(etype) => Some(Key::new(etype, key)?),
         Err(_) => None,
@@ -77,28 +78,8 @@ fn entry(mut bytes: Bytes<'_>) -> Option<Entry> {
     Some(Entry { principal, version: version.unwrap_or(short_version.into()), key })
 }
 
-/// What is left to read.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn counted(&mut self) -> Option<&'a [u8]> {
-        let length = u16::from_be_bytes(self.array()?);
-        self.take(length.into())
-    }
-
-    fn text(&mut self) -> Option<String> {
-        self.counted().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    }
+fn text(bytes: &mut BigEndian<'_>) -> Option<String> {
+    bytes.short().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 const NO_KEYTAB: KerberosError = KerberosError::Malformed("it is no keytab of version 2, so it");

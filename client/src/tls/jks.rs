@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
+use crate::big_endian::BigEndian;
 use crate::secret::Secret;
 
 use super::der::{Der, OCTETS, OID, SEQUENCE};
@@ -27,17 +28,17 @@ pub(super) fn read(bytes: &[u8], passwords: Passwords<'_>) -> Result<Store, Stor
     if let Some(password) = passwords.store {
         check_seal(content, seal, password)?;
     }
-    let mut rest = Reader(content);
-    rest.number()?;
-    let version = rest.number()?;
+    let mut rest = BigEndian(content);
+    rest.u32().ok_or(CUT)?;
+    let version = rest.u32().ok_or(CUT)?;
     if !(1..=2).contains(&version) {
         return Err(StoreError::Unsupported("a JKS store of an unknown version"));
     }
     let mut store = Store::default();
-    for _ in 0..rest.number()? {
-        let kind = rest.number()?;
-        rest.text()?;
-        rest.take(8)?;
+    for _ in 0..rest.u32().ok_or(CUT)? {
+        let kind = rest.u32().ok_or(CUT)?;
+        rest.short().ok_or(CUT)?;
+        rest.take(8).ok_or(CUT)?;
         match kind {
             KEY => key_entry(&mut rest, version, passwords, &mut store)?,
             CERTIFICATE => store.certificates.push(certificate(&mut rest, version)?),
@@ -49,14 +50,14 @@ pub(super) fn read(bytes: &[u8], passwords: Passwords<'_>) -> Result<Store, Stor
 
 /// A key and its chain. Who looks for trust trusts the key's own certificate, as Java does.
 fn key_entry(
-    rest: &mut Reader<'_>,
+    rest: &mut BigEndian<'_>,
     version: u32,
     passwords: Passwords<'_>,
     store: &mut Store,
 ) -> Result<(), StoreError> {
-    let covered = rest.blob()?;
+    let covered = rest.long().ok_or(CUT)?;
     let mut chain = Vec::new();
-    for _ in 0..rest.number()? {
+    for _ in 0..rest.u32().ok_or(CUT)? {
         chain.push(certificate(rest, version)?);
     }
     if !passwords.wants_key {
@@ -70,11 +71,14 @@ fn key_entry(
     Ok(())
 }
 
-fn certificate(rest: &mut Reader<'_>, version: u32) -> Result<CertificateDer<'static>, StoreError> {
-    if version == 2 && rest.text()? != b"X.509" {
+fn certificate(
+    rest: &mut BigEndian<'_>,
+    version: u32,
+) -> Result<CertificateDer<'static>, StoreError> {
+    if version == 2 && rest.short().ok_or(CUT)? != b"X.509" {
         return Err(StoreError::Unsupported("a certificate that is not X.509"));
     }
-    Ok(CertificateDer::from(rest.blob()?.to_vec()))
+    Ok(CertificateDer::from(rest.long().ok_or(CUT)?.to_vec()))
 }
 
 fn check_seal(content: &[u8], seal: &[u8; DIGEST], password: &Secret) -> Result<(), StoreError> {
@@ -113,34 +117,6 @@ fn uncover(bytes: &[u8], password: &Secret) -> Result<Plain, StoreError> {
 /// As Java's characters are in memory.
 fn utf16(password: &Secret) -> Plain {
     Zeroizing::new(password.reveal().encode_utf16().flat_map(u16::to_be_bytes).collect())
-}
-
-/// What is left to read.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(CUT)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn number(&mut self) -> Result<u32, StoreError> {
-        let (number, rest) = self.0.split_first_chunk().ok_or(CUT)?;
-        self.0 = rest;
-        Ok(u32::from_be_bytes(*number))
-    }
-
-    fn text(&mut self) -> Result<&'a [u8], StoreError> {
-        let (length, rest) = self.0.split_first_chunk().ok_or(CUT)?;
-        self.0 = rest;
-        self.take(u16::from_be_bytes(*length).into())
-    }
-
-    fn blob(&mut self) -> Result<&'a [u8], StoreError> {
-        let length = self.number()?;
-        self.take(usize::try_from(length).map_err(|_| CUT)?)
-    }
 }
 
 const KEY: u32 = 1;
