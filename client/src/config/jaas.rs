@@ -68,7 +68,7 @@ pub enum JaasError {
     NoFlag,
     /// What follows the module's name is a number or a sign.
     FlagNotAWord,
-    /// The flag is none of Java's four.
+    /// The flag is none of Java's four. `***` stands for one that may be a piece of a value.
     InvalidFlag(String),
     /// A key is not followed by a value. `***` stands for a key that may be a piece of a value.
     NoValue(String),
@@ -117,7 +117,7 @@ pub fn parse(text: &str) -> Result<JaasModule, JaasError> {
     let mut tokens = Tokens::of_an_option(text);
     let (mut first, mut count) = (None, 0);
     while let Some(name) = tokens.next() {
-        let module = module(name, &mut tokens)?;
+        let module = module(name, &mut tokens, count == 0)?;
         first.get_or_insert(module);
         count += 1;
     }
@@ -191,10 +191,14 @@ impl JaasModule {
     }
 }
 
-/// Reads what follows a module's name.
-fn module(name: Token<'_>, tokens: &mut Tokens<'_>) -> Result<JaasModule, JaasError> {
+/// Reads what follows a module's name. In one that is not the first of its text nothing is sure to be no value.
+fn module(
+    name: Token<'_>,
+    tokens: &mut Tokens<'_>,
+    is_first: bool,
+) -> Result<JaasModule, JaasError> {
     let flag = tokens.next().ok_or(JaasError::NoFlag)?;
-    let flag = flag.into_word().ok_or(JaasError::FlagNotAWord)?.parse()?;
+    let flag = flag_of(&flag.into_word().ok_or(JaasError::FlagNotAWord)?, is_first)?;
     let mut options = Vec::new();
     loop {
         let key = match tokens.next() {
@@ -202,7 +206,7 @@ fn module(name: Token<'_>, tokens: &mut Tokens<'_>) -> Result<JaasModule, JaasEr
             Some(Token::Sign(';')) => break,
             Some(token) => token.into_word(),
         };
-        let missing = || JaasError::NoValue(shown(key.as_deref(), options.is_empty()));
+        let missing = || JaasError::NoValue(shown(key.as_deref(), is_first && options.is_empty()));
         if !matches!(tokens.next(), Some(Token::Sign('='))) {
             return Err(missing());
         }
@@ -221,8 +225,16 @@ fn shown(key: Option<&str>, is_first: bool) -> String {
     match key {
         None => NULL.to_owned(),
         Some(key) if is_first || KEYS.contains(&key) => key.to_owned(),
-        Some(_) => "***".to_owned(),
+        Some(_) => HIDDEN.to_owned(),
     }
+}
+
+/// The flag that a word names. A semicolon in a password begins what looks like another module.
+fn flag_of(word: &str, is_first: bool) -> Result<ControlFlag, JaasError> {
+    word.parse().map_err(|error| match is_first {
+        true => error,
+        false => JaasError::InvalidFlag(HIDDEN.to_owned()),
+    })
 }
 
 impl FromStr for ControlFlag {
@@ -323,6 +335,8 @@ const KEYS: [&str; 13] = [
     "debug",
     "refreshKrb5Config",
 ];
+/// What may be a piece of a password.
+const HIDDEN: &str = "***";
 /// How Java shows a key that is no word.
 const NULL: &str = "null";
 

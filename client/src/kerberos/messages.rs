@@ -225,6 +225,11 @@ pub(super) fn refusal(der: Der<'_>) -> KerberosError {
     read_refusal(der).unwrap_or_else(|error| error)
 }
 
+/// Whether a KDC says that another one should be asked (KDC_ERR_SVC_UNAVAILABLE).
+pub(crate) fn is_unavailable(answer: &[u8]) -> bool {
+    matches!(refusal(Der::new(answer)), KerberosError::Refused { code: UNAVAILABLE, .. })
+}
+
 fn read_refusal(mut der: Der<'_>) -> Result<KerberosError, KerberosError> {
     let mut error = der.inner(application(ERROR))?.inner(SEQUENCE)?;
     let clock = error.field(4)?.time().ok();
@@ -301,6 +306,8 @@ pub(crate) const LARGEST_SKEW: Duration = Duration::from_secs(300);
 /// The KDC's code for a clock that is more wrong.
 pub(crate) const SKEW: i32 = 37;
 
+/// The KDC's code for a database that is not there at the moment.
+const UNAVAILABLE: i32 = 29;
 const VERSION: i32 = 5;
 /// Kinds of messages; the answer to a question is the next.
 const FIRST: u8 = 10;

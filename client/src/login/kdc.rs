@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::{Dial, late};
 
-/// The answer of the first KDC that gives one.
+/// The answer of the first KDC that gives one which is not `unfit`, for the reason that this says.
 ///
 /// # Errors
 ///
@@ -26,6 +26,7 @@ pub(super) async fn ask(
     dial: &Arc<dyn Dial>,
     kdcs: &[(String, u16)],
     question: &[u8],
+    unfit: impl Fn(&[u8]) -> Option<&'static str>,
     deadline: Instant,
 ) -> Result<Vec<u8>> {
     let mut failures = String::new();
@@ -34,7 +35,12 @@ pub(super) async fn ask(
         let share = left / u32::try_from(kdcs.len() - index).unwrap_or(u32::MAX);
         let asking = ask_one(dial, host, *port, question, share);
         let answer = timeout_at(Instant::now() + share, asking).await;
-        match answer.unwrap_or_else(|_| Err(late("its answer"))) {
+        let answer = answer.unwrap_or_else(|_| Err(late("its answer")));
+        let answer = answer.and_then(|answer| match unfit(&answer) {
+            Some(reason) => Err(io::Error::other(reason)),
+            None => Ok(answer),
+        });
+        match answer {
             Ok(answer) => return Ok(answer),
             Err(error) => {
                 let separator = if failures.is_empty() { "" } else { ", " };
@@ -95,17 +101,19 @@ mod tests {
 
     async fn hear(kdcs: &[(String, u16)]) -> Result<Vec<u8>> {
         let dial: Arc<dyn Dial> = Arc::new(TcpDial::new(Duration::from_secs(5)));
-        ask(&dial, kdcs, b"hello", Instant::now() + Duration::from_secs(1)).await
+        let unfit = |answer: &[u8]| (answer == b"no").then_some("it says no");
+        ask(&dial, kdcs, b"hello", unfit, Instant::now() + Duration::from_secs(1)).await
     }
 
     #[tokio::test]
-    async fn the_next_is_asked_where_one_is_silent_lies_or_breaks_off() {
+    async fn the_next_is_asked_where_one_is_silent_lies_breaks_off_or_cannot() {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let silent_port = silent.local_addr().expect("bound").port();
         let kdcs = [
             ("127.0.0.1".to_owned(), silent_port),
             kdc(vec![0xff, 0xff, 0xff, 0xff]).await,
             kdc(b"\0\0\0\x05it".to_vec()).await,
+            kdc(b"\0\0\0\x02no".to_vec()).await,
             kdc(b"\0\0\0\x03yesandmore".to_vec()).await,
         ];
         assert_eq!(hear(&kdcs).await.expect("an answer"), b"yes");

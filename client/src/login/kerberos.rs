@@ -18,7 +18,7 @@ use crate::config::KerberosPlan;
 use crate::credentials::{CredentialSource, Credentials, Obtaining, random};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kerberos::keytab::Entry;
-use crate::kerberos::messages::{Chance, Question, Ticket};
+use crate::kerberos::messages::{Chance, Question, Ticket, is_unavailable};
 use crate::kerberos::{Etype, KerberosError, Key, Principal};
 use crate::net::dial::Dial;
 
@@ -57,10 +57,9 @@ impl Fresh {
 }
 
 impl Tickets {
-    /// Nobody is asked yet. Opening a connection may take as long as `patience`, and this has to leave
-    /// some of it to the broker.
+    /// Nobody is asked yet. A ticket may take as long as `patience`.
     pub(super) fn new(plan: KerberosPlan, dial: Arc<dyn Dial>, patience: Duration) -> Self {
-        Self { plan, dial, patience: patience.mul_f64(SHARE), kept: Mutex::default() }
+        Self { plan, dial, patience, kept: Mutex::default() }
     }
 
     async fn ticket(&self, host: &str) -> Result<Arc<Ticket>> {
@@ -89,7 +88,8 @@ impl Tickets {
                 .with_hint("check that the KDCs in krb5.conf can be reached over TCP")
                 .with_source(late),
         };
-        match old.filter(|fresh| now + LEAST < fresh.ticket.end) {
+        // Asking took its time.
+        match old.filter(|fresh| SystemTime::now() + LEAST < fresh.ticket.end) {
             Some(fresh) => {
                 tracing::warn!(%error, "there is no new ticket; the old one still serves");
                 Ok(fresh.ticket)
@@ -181,7 +181,8 @@ impl Tickets {
         }
         // Before the whole is broken off, so that the error can say what each KDC did.
         let deadline = deadline - self.patience.mul_f64(LAST_WORDS);
-        let answer = kdc::ask(&self.dial, kdcs, question.bytes(), deadline).await;
+        let unfit = |answer: &[u8]| is_unavailable(answer).then_some("it is not available");
+        let answer = kdc::ask(&self.dial, kdcs, question.bytes(), unfit, deadline).await;
         let answer = answer.map_err(|error| error.with("realm", &files.client.realm))?;
         Ok(question.answer(&answer, key))
     }
@@ -216,9 +217,6 @@ fn chance() -> Result<Chance> {
 
 /// The share of its life after which a ticket is replaced, as in Java.
 const FRESH: f64 = 0.8;
-
-/// Of the time for opening a connection.
-const SHARE: f64 = 0.75;
 
 /// Of the time for a ticket.
 const LAST_WORDS: f64 = 0.05;

@@ -28,18 +28,18 @@ pub(crate) async fn of_options(
     config: &Config,
     dial: &Arc<dyn Dial>,
 ) -> Result<Option<Arc<Login>>> {
+    // Opening a connection includes its login, and some of that time has to be left to the broker.
+    let patience = config.connect_timeout().mul_f64(SHARE);
     let source: Arc<dyn CredentialSource> = match plan(config)? {
         None => return Ok(None),
         Some(Plan::Given(source)) => source,
         Some(Plan::Fixed(credentials)) => Arc::new(credentials),
-        Some(Plan::Kerberos(plan)) => {
-            Arc::new(Tickets::new(plan, Arc::clone(dial), *config.connect_timeout()))
-        }
+        Some(Plan::Kerberos(plan)) => Arc::new(Tickets::new(plan, Arc::clone(dial), patience)),
         Some(Plan::Bearer(BearerPlan { from, extensions })) => match from {
             TokenPlace::File(path) => Arc::new(FileToken { path, extensions }),
-            TokenPlace::Endpoint(endpoint) => {
-                Arc::new(Tokens::new(endpoint, extensions, Arc::clone(dial), config).await?)
-            }
+            TokenPlace::Endpoint(endpoint) => Arc::new(
+                Tokens::new(endpoint, extensions, Arc::clone(dial), config, patience).await?,
+            ),
             TokenPlace::Unsecured { claims, lifetime } => {
                 tracing::warn!("tokens without a signature are for tests: anybody can make them");
                 Arc::new(Unsecured { claims, lifetime, extensions })
@@ -49,3 +49,6 @@ pub(crate) async fn of_options(
     let (mechanism, may_tell) = (*config.sasl_mechanism(), config.may_tell_secrets());
     Ok(Some(Arc::new(Login { source, mechanism, may_tell })))
 }
+
+/// Of the time for opening a connection, what whoever gives out tokens or tickets may take.
+const SHARE: f64 = 0.75;

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, Endpoint};
 use crate::credentials::{CredentialSource, Credentials, Obtaining};
@@ -29,7 +29,10 @@ pub(super) struct Tokens {
     extensions: Vec<(String, String)>,
     url: Url,
     dial: Arc<dyn Dial>,
+    /// How long the server may take while an old token still serves: less than a login has.
     patience: Duration,
+    /// How long it may take otherwise.
+    most: Duration,
     /// Held while one asks, so that all who wait get the same token.
     kept: Mutex<Option<Kept>>,
 }
@@ -50,6 +53,7 @@ impl Tokens {
         extensions: Vec<(String, String)>,
         dial: Arc<dyn Dial>,
         config: &Config,
+        patience: Duration,
     ) -> Result<Self> {
         let url = Url::parse(&endpoint.url).ok_or_else(|| {
             Error::new(ErrorKind::Config, "the token server's URL cannot be read")
@@ -69,17 +73,21 @@ impl Tokens {
         } else {
             dial
         };
-        let patience = *config.connect_timeout_max();
-        Ok(Self { endpoint, extensions, url, dial, patience, kept: Mutex::new(None) })
+        let most = *config.connect_timeout_max();
+        Ok(Self { endpoint, extensions, url, dial, patience, most, kept: Mutex::new(None) })
     }
 
     async fn token(&self) -> Result<Secret> {
+        let asked = Instant::now();
         let mut kept = self.kept.lock().await;
         let now = Instant::now();
         if let Some(one) = kept.as_ref().filter(|one| now < one.stale) {
             return Ok(one.token.clone());
         }
-        let error = match timeout(self.patience, self.ask()).await {
+        // Whoever waits for the lock has waited for the server already.
+        let has_old = kept.as_ref().is_some_and(|one| now < one.end);
+        let deadline = asked + if has_old { self.patience } else { self.most };
+        let error = match timeout_at(deadline, self.ask()).await {
             Ok(Ok(fresh)) => return Ok(kept.insert(fresh).token.clone()),
             Ok(Err(error)) => error,
             Err(late) => self.failed("it did not answer in time").with_source(late),
@@ -95,7 +103,7 @@ impl Tokens {
 
     async fn ask(&self) -> Result<Kept> {
         let asked = (Instant::now(), SystemTime::now());
-        let stream = self.dial.dial_within(&self.url.host, self.url.port, self.patience).await;
+        let stream = self.dial.dial_within(&self.url.host, self.url.port, self.most).await;
         let mut stream = stream.map_err(|error| {
             let kind = failure_of(&error).map_or(ErrorKind::Unreachable, |tls| tls.kind());
             self.failed(&error.to_string()).as_kind(kind).with_source(error)
@@ -145,8 +153,10 @@ impl Tokens {
         };
         let told = body.as_ref().and_then(|body| body.get("expires_in")?.as_f64());
         let told = told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let claimed = jwt::expiry(token).map(|end| end.duration_since(now).unwrap_or_default());
-        // A clock that is wrong must not have every connection ask.
+        let claimed = jwt::expiry(token).and_then(|end| end.duration_since(now).ok());
+        // A token that has ended by this machine's clock tells of the clock: a wrong one must not have every connection
+        // ask.
+        let claimed = claimed.filter(|left| !left.is_zero());
         let lifetime = claimed.into_iter().chain(told).min().unwrap_or(UNTOLD);
         Ok((Secret::from(token), lifetime))
     }
@@ -187,3 +197,57 @@ const UNTOLD: Duration = Duration::from_secs(60);
 
 /// Longer than a connection lives, and far from what instants cannot hold.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::net::dial::TcpDial;
+
+    async fn tokens(port: u16) -> Tokens {
+        let endpoint = Endpoint {
+            url: format!("http://127.0.0.1:{port}/token"),
+            client_id: "alice".to_owned(),
+            client_secret: Secret::from("x"),
+            scope: None,
+            encode: false,
+            tls: Vec::new(),
+        };
+        let dial = Arc::new(TcpDial::new(Duration::from_secs(5)));
+        let patience = Duration::from_millis(50);
+        Tokens::new(endpoint, Vec::new(), dial, &Config::default(), patience).await.expect("a URL")
+    }
+
+    #[tokio::test]
+    async fn while_the_server_is_silent_the_old_token_serves() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let tokens = tokens(silent.local_addr().expect("bound").port()).await;
+        let now = Instant::now();
+        let end = now + Duration::from_secs(3_600);
+        let old = Kept { token: Secret::from("old"), stale: now, end };
+        *tokens.kept.lock().await = Some(old);
+        let login = Duration::from_secs(5);
+        let served =
+            tokio::time::timeout(login, tokens.token()).await.expect("while a login lasts");
+        assert_eq!(served.expect("it still holds").reveal(), "old");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_ended_by_a_wrong_clock_holds_as_long_as_the_server_says() {
+        let tokens = tokens(1).await;
+        let now = SystemTime::now();
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).expect("a clock").as_secs();
+        for (exp, told, holds) in [
+            (since - 60, Some(3_600), Duration::from_secs(3_600)),
+            (since - 60, None, UNTOLD),
+            (since + 60, Some(3_600), Duration::from_secs(60)),
+        ] {
+            let token = jwt::unsecured(&serde_json::json!({ "exp": exp }));
+            let body = serde_json::json!({ "access_token": token, "expires_in": told });
+            let response = Response { status: 200, body: body.to_string().into_bytes() };
+            let (_, life) = tokens.read(&response, now).expect("a token");
+            assert!(life <= holds && life + Duration::from_secs(1) >= holds, "{life:?}");
+        }
+    }
+}

@@ -91,6 +91,8 @@ async fn keep_renewing(
         // If the loop has ended, so does this task.
         let _ = talk.commands.send(Command::Pause(waiting)).await;
         let _ = paused.await;
+        // The last answers may have held requests back anew.
+        sleep_until(talk.line.held_until()).await;
         begun = Instant::now();
         let deadline = begun + talk.identity.request_timeout;
         let renewed = say(talk, versions, &credentials?, deadline).await?;
@@ -189,7 +191,7 @@ struct Refusal {
     what: &'static str,
     pairs: Vec<(&'static str, String)>,
     hint: String,
-    source: LoginError,
+    source: Option<LoginError>,
 }
 
 impl Refusal {
@@ -197,7 +199,11 @@ impl Refusal {
         let error = Error::new(self.kind, self.what).with("broker", &talk.identity.peer);
         let error =
             self.pairs.into_iter().fold(error, |error, (name, text)| error.with(name, text));
-        error.with_hint(self.hint).with_source(self.source)
+        let error = error.with_hint(self.hint);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
     }
 }
 
@@ -244,7 +250,14 @@ fn refused(error: LoginError, credentials: &Credentials) -> Refusal {
             (ErrorKind::Protocol, what, IMPOSTOR.to_owned())
         }
     };
-    Refusal { kind, what, pairs, hint, source: error }
+    // What the broker said in its own words is told above, cleaned, and nowhere else.
+    let source = match error {
+        LoginError::NotOffered { .. }
+        | LoginError::Refused { .. }
+        | LoginError::Mechanism(MechanismError::Error(_)) => None,
+        error => Some(error),
+    };
+    Refusal { kind, what, pairs, hint, source }
 }
 
 /// What most likely mends a login that was refused.
@@ -320,6 +333,7 @@ mod tests {
         };
         let refusal = refused(echo, &credentials);
         assert!(!format!("{:?}", refusal.pairs).contains("hunter2"));
+        assert!(refusal.source.is_none(), "the source would say it again");
         assert_eq!(without(&"x".repeat(1_000), Some("y")).len(), MOST_LETTERS);
     }
 

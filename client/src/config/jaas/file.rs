@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::tokens::{Token, Tokens};
-use super::{ControlFlag, JaasError, JaasModule};
+use super::{JaasError, JaasModule, flag_of};
 
 /// The sections of a file.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,13 +86,15 @@ impl fmt::Debug for JaasFile {
 struct Reader<'a> {
     tokens: Tokens<'a>,
     next: Option<Token<'a>>,
+    /// How many modules were read.
+    modules: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
         let mut tokens = Tokens::of_a_file(text);
         let next = tokens.next();
-        Self { tokens, next }
+        Self { tokens, next, modules: 0 }
     }
 
     /// Takes the next token.
@@ -117,7 +119,8 @@ impl<'a> Reader<'a> {
 
     fn module(&mut self) -> Result<JaasModule, JaasError> {
         let class = self.word("module class name")?;
-        let flag: ControlFlag = self.word("controlFlag")?.parse()?;
+        let flag = flag_of(&self.word("controlFlag")?, self.modules == 0)?;
+        self.modules += 1;
         let mut options = Vec::new();
         while !self.is_next(';') {
             let key = self.word("option key")?;

@@ -136,6 +136,9 @@ fn a_file_that_is_written_otherwise_is_refused_with_its_line() {
 fn no_piece_of_a_password_is_printed() {
     for text in [
         "M required password=\"hunter2\" then",
+        "M required password=hun; hunter2;",
+        "M required password=\"hun\"; M hunter2;",
+        "M required password=\"hun\"; M required hunter2;",
         "M required password=hun hunter2;",
         "M required password=hun hunter2=;",
         "M required password=hun hunter2=5;",
