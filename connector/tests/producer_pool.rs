@@ -52,7 +52,7 @@ async fn is_closed(producer: &Producer) -> bool {
 }
 
 const NEVER: Duration = Duration::from_secs(3_600);
-const SHORT: Duration = Duration::from_millis(30);
+const SHORT: Duration = Duration::from_millis(300);
 const ALL: &[(&str, &str)] = &[("bootstrap.servers", "h:1"), ("acks", "all")];
 
 #[tokio::test]
@@ -85,6 +85,18 @@ async fn b209_another_value_of_any_option_is_another_producer() {
 }
 
 #[tokio::test]
+async fn a_producer_that_takes_no_record_any_more_is_not_handed_out_again() {
+    let world = World::new(&[("a", 1)]).await;
+    let (client, pool, key) = (client(&world).await, pool(NEVER), key(ALL));
+    let first = acquire(&pool, &client, &key);
+    first.producer().close(Duration::from_secs(5)).await.unwrap();
+    let second = acquire(&pool, &client, &key);
+    assert!(first.id() != second.id() && !second.producer().is_closed());
+    drop(first);
+    assert_eq!((pool.len(), pool.references(&key)), (1, Some(1)), "the old one is nobody's");
+}
+
+#[tokio::test]
 async fn b210_what_is_in_use_is_never_closed_and_what_is_idle_for_too_long_is() {
     let world = World::new(&[("a", 1)]).await;
     let (client, pool, key) = (client(&world).await, pool(SHORT), key(ALL));
@@ -104,9 +116,12 @@ async fn b210_what_is_in_use_is_never_closed_and_what_is_idle_for_too_long_is() 
     let options = ProducerPoolOptions { timeout: SHORT, look_every: Some(SHORT) };
     let pool = ProducerPool::new(&options);
     drop(acquire(&pool, &client, &key));
-    while !pool.is_empty() {
-        tokio::time::sleep(SHORT).await;
-    }
+    let emptied = async {
+        while !pool.is_empty() {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    };
+    tokio::time::timeout(60 * SHORT, emptied).await.unwrap();
 }
 
 #[test]
@@ -206,7 +221,7 @@ async fn a_sink_goes_on_with_its_producer_until_it_was_idle_for_too_long() {
     let count = |key| world.cluster.with(|cluster| cluster.intercept(Intercept::on(key)));
     let made = count(ApiKey::InitProducerId);
     let options =
-        pair_options(&world, &[("topic", "a"), ("spark.kafka.producer.cache.timeout", "30ms")]);
+        pair_options(&world, &[("topic", "a"), ("spark.kafka.producer.cache.timeout", "300ms")]);
     let mut sink = KafkaSink::connect(&options).await.unwrap();
     write(&mut sink, 0).await;
     write(&mut sink, 1).await;
@@ -250,7 +265,9 @@ async fn a_write_that_is_given_up_gives_its_producer_back() {
         .unwrap();
     let mut write = Box::pin(BatchWrite::new(&options).with_pool(&pool).rows(endless));
     let key = ProducerKey::of(&options);
+    let until = std::time::Instant::now() + Duration::from_secs(20);
     while pool.references(&key) != Some(1) {
+        assert!(std::time::Instant::now() < until, "no producer is taken");
         tokio::select! {
             _ = &mut write => panic!("its rows have no end"),
             () = tokio::time::sleep(Duration::from_millis(1)) => {}

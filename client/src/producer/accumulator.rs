@@ -333,6 +333,11 @@ impl Accumulator {
         self.room.notify_waiters();
     }
 
+    /// Whether it takes no record any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
     /// Waits until memory may be free. To be made before the attempt that it follows.
     pub(super) fn room(&self) -> impl Future<Output = ()> {
         self.room.notified()

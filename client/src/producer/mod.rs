@@ -180,6 +180,11 @@ impl Producer {
         shared.accumulator.settled_below(mark).await
     }
 
+    /// Whether it takes no record any more: it was closed, or a broker has refused it for good.
+    pub fn is_closed(&self) -> bool {
+        self.0.accumulator.is_closed()
+    }
+
     /// The way to the task.
     fn commands(&self) -> &mpsc::Sender<Command> {
         &self.0.commands

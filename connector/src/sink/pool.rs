@@ -103,7 +103,7 @@ impl ProducerPool {
         Self(Arc::new(Inner { options: *options, state: Mutex::default() }))
     }
 
-    /// The producer of this key, made by `make` if there is none.
+    /// The producer of this key, made by `make` if there is none that still takes records.
     ///
     /// # Errors
     /// Whatever `make` says; the pool is then as it was.
@@ -115,6 +115,10 @@ impl ProducerPool {
         self.start_evictor();
         let mut state = self.0.lock();
         let State { entries, made, .. } = &mut *state;
+        // One that was refused for good, or that somebody has closed, would never write again.
+        let dead =
+            entries.extract_if(|known, entry| known == key && entry.shared.producer.is_closed());
+        let dead: Vec<_> = dead.collect();
         let entry = match entries.entry(key.clone()) {
             MapEntry::Occupied(there) => there.into_mut(),
             MapEntry::Vacant(free) => {
@@ -126,6 +130,8 @@ impl ProducerPool {
         };
         entry.references += 1;
         let shared = Arc::clone(&entry.shared);
+        drop(state);
+        drop(dead);
         Ok(PooledProducer { key: key.clone(), shared, pool: Arc::clone(&self.0) })
     }
 
