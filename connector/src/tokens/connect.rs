@@ -9,13 +9,13 @@ use klamm_client::credentials::{
 };
 use klamm_client::{Client, Config, Secret};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::admin::GlobalLogin;
 use super::apply::{self, LOGIN, MECHANISM, PROTOCOL, has_login, value};
 use super::file::LoginFile;
 use super::obtain::obtain;
-use super::redact::redact;
+use super::redact::shown;
 use super::renewal::Renewal;
 use super::store::{DelegationToken, TokenStore, token_service};
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ use crate::options::{ClusterSettings, TokenSettings};
 /// `InvalidOption` before anything is contacted; `Client` when nobody answers or gives a token. Dropping the future
 /// leaves nothing behind but, maybe, a token that expires.
 pub async fn connect(client: &[(String, String)], settings: &TokenSettings) -> Result<Client> {
-    if let Some(file) = LoginFile::of(settings)? {
+    if let Some(file) = LoginFile::of(settings).await? {
         let mut options = hidden(client);
         file.add_to(&mut options)?;
         return open(config(&options)?).await;
@@ -49,15 +49,29 @@ pub async fn connect(client: &[(String, String)], settings: &TokenSettings) -> R
     let current = SharedCredentials::new(credentials(hash, &token));
     let options = by_token(client, cluster, settings, token)?;
     for (name, value) in &options {
-        let value = redact(name, Some(value)).unwrap_or_default();
+        let value = shown(name, value);
         tracing::debug!(cluster = cluster.id, name, value, "logging in by a delegation token");
     }
-    let config = config(&hidden(&options))?;
-    let task = tokio::spawn(keep(cluster.clone(), settings.clone(), renewal, current.clone()));
     // The same login, from a place where it can be replaced.
-    let config = config.with_sasl_jaas_config(None).with_credentials(LiveToken { current, task });
-    sleep(SETTLE).await;
-    open(config).await
+    let config = config(&hidden(&options))?.with_sasl_jaas_config(None);
+    let keeping = keep(cluster.clone(), settings.clone(), renewal, current.clone(), config.clone());
+    let task = tokio::spawn(keeping);
+    accepted(config.with_credentials(LiveToken { current, task })).await
+}
+
+/// Connects by a token that is new: brokers learn of it a moment later, and refuse it until then.
+async fn accepted(config: Config) -> Result<Client> {
+    let deadline = Instant::now() + LONGEST_SETTLING;
+    loop {
+        sleep(SETTLE).await;
+        let error = match Client::connect(config.clone()).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        if error.kind() != klamm_client::ErrorKind::Authentication || Instant::now() > deadline {
+            return Err(error.into());
+        }
+    }
 }
 
 /// The cluster whose token this client needs.
@@ -115,6 +129,7 @@ async fn keep(
     settings: TokenSettings,
     mut renewal: Renewal,
     current: SharedCredentials,
+    target: Config,
 ) {
     loop {
         // In steps, since the machine may sleep meanwhile, and its clock be set.
@@ -122,11 +137,9 @@ async fn keep(
         if !renewal.is_due(now_ms()) {
             continue;
         }
-        let obtained = obtain(&cluster, &settings, None).await;
-        match obtained.and_then(|token| Ok((hash(&cluster)?, token))) {
+        match replacement(&cluster, &settings, &target).await {
             Ok((hash, token)) => {
                 renewal.obtained(now_ms(), token.expires_ms);
-                sleep(SETTLE).await;
                 current.replace(credentials(hash, &token));
                 tracing::debug!(cluster = cluster.id, token = token.id, "a new delegation token");
             }
@@ -137,6 +150,18 @@ async fn keep(
             }
         }
     }
+}
+
+/// A token that the target takes. The one in use goes on meanwhile.
+async fn replacement(
+    cluster: &ClusterSettings,
+    settings: &TokenSettings,
+    target: &Config,
+) -> Result<(ScramHash, DelegationToken)> {
+    let hash = hash(cluster)?;
+    let token = obtain(cluster, settings, None).await?;
+    accepted(target.clone().with_credentials(credentials(hash, &token))).await?;
+    Ok((hash, token))
 }
 
 fn credentials(hash: ScramHash, token: &DelegationToken) -> Credentials {
@@ -188,4 +213,6 @@ fn now_ms() -> i64 {
 
 /// Brokers other than the one that made a token may learn of it a moment later.
 const SETTLE: Duration = Duration::from_millis(500);
+/// How long they may take until it counts as refused.
+const LONGEST_SETTLING: Duration = Duration::from_secs(10);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);

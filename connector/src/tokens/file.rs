@@ -5,9 +5,10 @@ use std::io::Read as _;
 
 use klamm_client::Secret;
 use klamm_client::config::jaas::{self, JaasFile};
+use tokio::task::spawn_blocking;
 
 use super::apply::{LOGIN, PROTOCOL, has_login};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::TokenSettings;
 
 /// A file with a login for clients.
@@ -21,9 +22,15 @@ impl LoginFile {
     ///
     /// # Errors
     /// `InvalidOption` for a file that cannot be used.
-    pub(super) fn of(settings: &TokenSettings) -> Result<Option<Self>> {
+    pub(super) async fn of(settings: &TokenSettings) -> Result<Option<Self>> {
         let Some(path) = settings.login_file.clone() else { return Ok(None) };
-        let file = read(&path)?;
+        // A file may be on a disk that is slow or gone.
+        let (path, file) = spawn_blocking(move || read(&path).map(|file| (path, file)))
+            .await
+            .map_err(|lost| {
+                Error::new(ErrorKind::Internal, "reading the login file broke off")
+                    .with_source(lost)
+            })??;
         Ok(file.has_client().then_some(Self { path, file }))
     }
 

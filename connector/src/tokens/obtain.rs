@@ -8,7 +8,7 @@ use klamm_client::{Client, Config, Secret};
 use super::admin::{GlobalLogin, admin_options};
 use super::apply::{PROTOCOL, has_login};
 use super::file::LoginFile;
-use super::redact::redact;
+use super::redact::shown;
 use super::store::{DelegationToken, TokenStore, token_service};
 use crate::error::{Error, Result};
 use crate::options::{ClusterSettings, TokenSettings};
@@ -31,7 +31,7 @@ pub struct Obtained {
 /// # Errors
 /// `InvalidOption` for a login file that cannot be used.
 pub async fn obtain_all(settings: &TokenSettings) -> Result<Obtained> {
-    let file = LoginFile::of(settings)?;
+    let file = LoginFile::of(settings).await?;
     let ask = async |cluster: &_| obtain(cluster, settings, file.as_ref()).await;
     Ok(obtain_with(settings, ask).await)
 }
@@ -88,7 +88,7 @@ pub(super) async fn obtain(
         tracing::warn!("{warning}");
     }
     for (name, value) in &options {
-        let value = redact(name, Some(&value.reveal())).unwrap_or_default();
+        let value = shown(name, value.reveal());
         tracing::debug!(cluster = cluster.id, name, value, "obtaining a delegation token");
     }
     if let Some(file) = file {
