@@ -20,7 +20,7 @@ pub(crate) struct Failure {
 pub(crate) enum Status {
     /// Failed while running.
     Failed = 1,
-    /// The command line or an option is wrong; nothing was contacted.
+    /// The command line, an option or the file of a login is wrong; nothing was read or written.
     Usage = 2,
     /// Data loss was found and `failOnDataLoss` is true.
     DataLoss = 3,

@@ -97,14 +97,14 @@ Source options (-o), those of Spark's Kafka guides:
           groupIdPrefix, spark.kafka.consumer.cache.*, spark.kafka.consumer.fetchedData.cache.*,
           spark.network.timeout, minBatchesToRetain
   logins  java.security.auth.login.config, spark.kafka.clusters.*, spark.kerberos.keytab,
-          spark.kerberos.principal
+          spark.kerberos.principal, spark.security.credentials.*
   client  kafka.*, such as kafka.security.protocol or kafka.isolation.level
 
 Sink options (-O):
   topic (stronger than the rows' own), exactlyOnceTasks, checkpointLocation,
   spark.kafka.producer.cache.*, and the client's: kafka.compression.type, kafka.linger.ms,
   kafka.batch.size, kafka.acks, kafka.transaction.timeout.ms, kafka.transactional.id (what the names
-  of transactions begin with)
+  of transactions begin with); logins as for -o
 
 Examples:
   Copy what there is, then end:
@@ -122,25 +122,29 @@ Examples:
 
 How it ends:
   SIGINT or SIGTERM: the running batch is finished and committed, then status 0; a second one stops
-  at once, and the batch runs again on the next start. 1: it failed; 2: an option is wrong, nothing
-  was contacted; 3: data loss; 4: the checkpoint is in use or can't be trusted.";
+  at once, and the batch runs again on the next start. 1: it failed; 2: an option or the file of a
+  login is wrong, nothing was moved; 3: data loss; 4: the checkpoint is in use or can't be trusted.";
 
 #[cfg(test)]
 mod tests {
-    use klamm_connector::options::table::{SINK, SOURCE, Scope};
+    use klamm_connector::options::table::{LOGIN, SINK, SOURCE, Scope};
 
     use super::*;
 
     #[test]
     fn the_help_names_every_option_that_counts_in_a_stream() {
         let counts = |scope| matches!(scope, Scope::Both | Scope::Stream);
-        for row in SOURCE.iter().chain(SINK).filter(|row| counts(row.scope)) {
-            let family =
-                row.name.rsplit_once(".cache.").map(|(family, _)| format!("{family}.cache.*"));
+        for row in SOURCE.iter().chain(SINK).chain(LOGIN).filter(|row| counts(row.scope)) {
+            let families = [".cache.", ".credentials."].into_iter().filter_map(|part| {
+                let (family, _) = row.name.split_once(part)?;
+                Some(format!("{family}{part}*"))
+            });
             // The older name of another one.
             let is_old = row.name.starts_with("spark.sql.");
-            let shown = family.is_some_and(|family| MORE.contains(&family));
-            assert!(is_old || shown || MORE.contains(row.name), "{}", row.name);
+            let shown = families.into_iter().any(|family| MORE.contains(&family));
+            // Nobody can act for another: it is refused, as by Spark.
+            let is_refused = row.name == "proxy-user";
+            assert!(is_old || shown || is_refused || MORE.contains(row.name), "{}", row.name);
         }
         for name in ["endingOffsets", "endingTimestamp"] {
             assert!(!MORE.contains(name), "{name} has no effect in a stream");
