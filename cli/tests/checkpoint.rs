@@ -127,18 +127,24 @@ fn a_checkpoint_in_use_can_be_looked_at() {
     let (_embedded, folder, mut stream) = queried();
     // Without a trigger it runs on.
     stream.truncate(stream.len() - 2);
-    let mut running = std::process::Command::new(env!("CARGO_BIN_EXE_klamm"))
-        .args(&stream)
-        .args(["--progress", "none"])
-        .spawn()
-        .expect("starts");
+    // The run before has left its lock's file.
     let lock = folder.path().join(".klamm.lock");
+    fs::remove_file(&lock).expect("it is there");
+    let running = Running(
+        std::process::Command::new(env!("CARGO_BIN_EXE_klamm"))
+            .args(&stream)
+            .args(["--progress", "none"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("starts"),
+    );
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !lock.exists() {
+        assert!(std::time::Instant::now() < until, "it never opened its checkpoint");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let seen = report(folder.path());
-    running.kill().expect("it was running");
-    running.wait().expect("it ends");
+    drop(running);
     assert_eq!(seen["nextBatch"], 3);
 }
 
@@ -196,4 +202,14 @@ fn what_can_not_be_trusted_is_status_4_and_names_its_file() {
     let missing = missing.path().join("nothing here");
     klamm(&["checkpoint", text(&missing)]).refused(4, "nothing here");
     klamm(&["checkpoint"]).refused(2, "DIR");
+}
+
+/// A process that is ended with the test, however that goes.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

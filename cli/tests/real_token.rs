@@ -35,7 +35,8 @@ fn a_token_is_a_login_until_it_is_expired() {
         klamm_fed(&[&["-v"], words, &way].concat(), input.as_bytes())
     };
     let alice = file("alice", r#"username="alice" password="canary-Pa55word""#);
-    let made = as_user(&["token", "create", "--json"], &alice, "");
+    // The broker learns of the user a moment later.
+    let made = until(|| as_user(&["token", "create", "--json"], &alice, ""), 0);
     quiet(&made, &[PASSWORD]);
     let token: serde_json::Value = serde_json::from_str(&made.ok()).expect("an object");
     let (id, hmac) = (token["id"].as_str().expect("an id"), token["hmac"].as_str().expect("one"));

@@ -66,7 +66,9 @@ fn a_delegation_token_is_a_login_and_ends_as_one() {
             moves_records(&client, &format!("token-{listener}")).await;
         }
         alice.expire_token(&token.hmac, None).await.expect("it is alice's");
+        let until = tokio::time::Instant::now() + Duration::from_secs(20);
         let error = loop {
+            assert!(tokio::time::Instant::now() < until, "an ended token goes on");
             match Client::connect(secured.config("LOGIN", hmac.clone())).await {
                 Err(error) => break error,
                 // Brokers learn of it a moment later.
@@ -82,7 +84,7 @@ fn connections_log_in_anew_under_load_without_an_error() {
     let Some(secured) = Secured::start() else { return };
     run(async {
         secured.make_users().await;
-        secured.tokens.set_lifetime(Duration::from_secs(8));
+        secured.tokens.set_lifetime(Duration::from_secs(12));
         let scram = secured.options(
             "SHORT",
             "SCRAM-SHA-256",
@@ -350,6 +352,12 @@ impl Secured {
             .collect();
         for done in client.alter_scram_users(&changes).await {
             done.expect("a user");
+        }
+        // The brokers' logins learn of them a moment later.
+        for user in ["alice", "bob"] {
+            for hash in [ScramHash::Sha256, ScramHash::Sha512] {
+                soon(self.config("LOGIN", Credentials::scram(hash, user, PASSWORD))).await;
+            }
         }
     }
 

@@ -146,11 +146,11 @@ async fn who_does_not_log_in_is_told_what_the_listener_may_want() {
 
 #[tokio::test]
 async fn connections_log_in_anew_while_requests_are_in_flight_and_none_is_lost() {
-    let door = door(LoginRules { session: Some(Duration::from_secs(2)), ..rules() }).await;
+    let door = door(LoginRules { session: Some(Duration::from_secs(4)), ..rules() }).await;
     let credentials = Credentials::scram(ScramHash::Sha256, "alice", "wonderland");
     let client = works(config(&door, credentials)).await;
     client.create_topics(&[NewTopic::new("t")]).await.remove(0).expect("made");
-    let end = Instant::now() + Duration::from_secs(7);
+    let end = Instant::now() + Duration::from_secs(13);
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let client = client.clone();

@@ -131,7 +131,9 @@ async fn a_crash_in_the_middle_of_a_file_leaves_no_file_of_that_name() {
         let batch = Batch::new(7, &end, Vec::new(), move |_| endless.take().unwrap());
         let mut write = sink.write_batch(batch);
         let partial = out.path().join("batch-00000000000000000007.partial");
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while !partial.exists() {
+            assert!(std::time::Instant::now() < until, "no file begins");
             tokio::select! {
                 _ = &mut write => panic!("its rows have no end"),
                 () = tokio::time::sleep(std::time::Duration::from_millis(1)) => {}

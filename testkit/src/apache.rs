@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 pub use self::config::KafkaConfig;
 use self::config::Layout;
+pub(crate) use self::config::free_ports;
 use self::node::Node;
 use crate::java::{Tools, Watch, is_cached, java, maven};
 use crate::outside::{Cluster, Error, in_test, say};

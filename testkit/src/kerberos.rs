@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::apache::free_ports;
 use crate::java::Supervised;
 use crate::outside::{Error, Service};
 
@@ -38,7 +39,7 @@ impl Kdc {
         }
         let folder = tempfile::Builder::new().prefix("klamm-kdc-").tempdir();
         let folder = folder.map_err(Error::io("making a folder for the KDC"))?;
-        let port = free_port().map_err(Error::io("finding a free port"))?;
+        let port = free_ports(1).map_err(Error::io("finding a free port"))?[0];
         let mut kdc = Self { port, process: None, folder };
         kdc.write_settings().map_err(Error::io("writing the KDC's settings"))?;
         kdc.run("kdb5_util", &["create", "-s", "-r", Self::REALM, "-P", "a test's"])?;
@@ -215,10 +216,6 @@ fn faketime() -> Result<PathBuf, Error> {
         let reason = "no libfaketime.so.1; Debian has faketime";
         Error::missing(Service::Kerberos, reason)
     })
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Says something that is no question, and hears that.

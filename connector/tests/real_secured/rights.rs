@@ -1,16 +1,19 @@
 //! What a source may not do is all that it does not need: no right on any group, and to find offsets no more than to
 //! describe the topic.
 
+use std::time::Duration;
+
 use klamm_client::admin::{Acl, AclOperation, AclResource};
 use klamm_client::config::Isolation;
 use klamm_client::producer::ProducerOptions;
 use klamm_client::{Client, TopicPartition};
-use klamm_connector::error::{ErrorKind, Result};
+use klamm_connector::error::{Error, ErrorKind, Result};
 use klamm_connector::offsets::PartitionOffsets;
 use klamm_connector::options::{ReadMode, SourceOptions};
 use klamm_connector::sink::next_rows;
 use klamm_connector::source::{KafkaSource, ReadOrder, StreamSource as _, batch_read};
 use klamm_protocol::records::RecordParts;
+use tokio::time::{Instant, sleep};
 
 use super::ground::{Ground, Options, run};
 
@@ -25,13 +28,13 @@ fn to_describe_a_topic_is_enough_for_its_offsets_and_to_read_it_for_its_rows() {
         ground.user(&admin, "bob").await;
 
         let named = [ground.by_password("bob"), vec![("subscribe", "orders".to_owned())]].concat();
-        let error = offsets(&named).await.expect_err("bob may do nothing");
+        let error = known(&named).await;
         assert_eq!(error.kind(), ErrorKind::Client, "{error}");
         let line = error.to_string();
         assert!(line.contains("orders") && line.contains("TOPIC_AUTHORIZATION_FAILED"), "{line}");
 
         allow(&admin, AclOperation::Describe).await;
-        let (first, last) = soon(&named).await;
+        let (first, last) = soon(async || offsets(&named).await).await;
         assert_eq!((first, last), (vec![0, 0], vec![3, 3]));
         let timed = [named.clone(), vec![("startingTimestamp", "1".to_owned())]].concat();
         assert_eq!(offsets(&timed).await.expect("to describe is enough").0, [0, 0]);
@@ -44,15 +47,7 @@ fn to_describe_a_topic_is_enough_for_its_offsets_and_to_read_it_for_its_rows() {
         let error = rows(&named).await.expect_err("bob may not read");
         assert!(error.to_string().contains("TOPIC_AUTHORIZATION_FAILED"), "{error}");
         allow(&admin, AclOperation::Read).await;
-        let read = loop {
-            match rows(&named).await {
-                Ok(read) => break read,
-                // The broker learns of it a moment later.
-                Err(error) if error.to_string().contains("AUTHORIZATION") => {}
-                Err(error) => panic!("{error}"),
-            }
-        };
-        assert_eq!(read, 6);
+        assert_eq!(soon(async || rows(&named).await).await, 6);
     });
 }
 
@@ -74,16 +69,36 @@ async fn allow(admin: &Client, operation: AclOperation) {
     admin.create_acls(&[rule]).await.remove(0).expect("a rule");
 }
 
-/// Where each partition starts and ends, once the broker knows the new rule.
-async fn soon(options: &Options) -> (Vec<i64>, Vec<i64>) {
+/// What the broker says to a user without rights, once it knows the user.
+async fn known(options: &Options) -> Error {
+    let until = Instant::now() + PATIENCE;
     loop {
-        match offsets(options).await {
-            Ok(found) => return found,
-            Err(error) if error.to_string().contains("AUTHORIZATION") => {}
-            Err(error) => panic!("{error}"),
+        let error = offsets(options).await.expect_err("bob may do nothing");
+        if error.to_string().contains("AUTHORIZATION") {
+            return error;
         }
+        assert!(Instant::now() < until, "{error}");
+        sleep(PAUSE).await;
     }
 }
+
+/// What comes of it once the broker knows a new rule.
+async fn soon<T>(mut work: impl AsyncFnMut() -> Result<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match work().await {
+            Ok(found) => return found,
+            Err(error) => assert!(
+                error.to_string().contains("AUTHORIZATION") && Instant::now() < until,
+                "{error}"
+            ),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 async fn offsets(options: &Options) -> Result<(Vec<i64>, Vec<i64>)> {
     let start = [options.clone(), vec![("startingOffsets", "earliest".to_owned())]].concat();

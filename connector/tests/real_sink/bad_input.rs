@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use klamm_client::admin::{Acl, AclOperation, AclResource};
+use klamm_client::admin::{Acl, AclFilter, AclOperation, AclResource};
 use klamm_connector::error::ErrorKind;
 use klamm_connector::offsets::TopicPartition;
 use klamm_connector::offsets::range::OffsetRange;
@@ -157,6 +157,10 @@ fn a_sink_without_rights_names_the_topic_and_nothing_of_it_is_written() {
             Acl::deny(user, AclOperation::All, AclResource::Topic, "hidden"),
         ];
         assert!(real.client.create_acls(&rules).await.iter().all(Result::is_ok));
+        // Asked of the broker that will judge by them, which learns of them a moment later.
+        while real.client.describe_acls(&AclFilter::any()).await.unwrap().len() < rules.len() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         for topic in ["read-only", "hidden"] {
             let pairs = [("topic", topic), ("kafka.max.block.ms", "5000")];
             let (error, line) = real.refused(&pairs, vec![("value", text(&["1", "2"]))]).await;

@@ -195,7 +195,7 @@ impl Layout {
 /// They lie below the range from which systems hand out ports to outgoing connections. In that range
 /// a broker that is down could lose its port to any connection of any process, and a client that
 /// tries to reach it could even connect to itself.
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+pub(crate) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let mut found = HashSet::new();
     for _ in 0..PORT_TRIES {
         if found.len() == count {
@@ -238,6 +238,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.backoff.ms=200
 ";
 
 #[cfg(test)]
